@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package layer
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"o7gw/o7s/packet"
+)
+
+// PipeMTU is the MTU of a Pipe in bytes.
+const PipeMTU = packet.MaxPayload
+
+// Pipe returns the two ends of a flow inside one process. Send runs the
+// receiver of the other end (run to completion), one call at a time.
+func Pipe() (Port, Port) {
+	a, b := new(pipeEnd), new(pipeEnd)
+	a.peer, b.peer = b, a
+	return a, b
+}
+
+type pipeEnd struct {
+	peer   *pipeEnd
+	mu     sync.Mutex // one Deliver or Notify at a time
+	in     Inbox
+	closed atomic.Bool
+}
+
+func (p *pipeEnd) Send(pkts []*packet.Buffer) {
+	if p.closed.Load() || p.peer.closed.Load() {
+		packet.ReleaseBatch(pkts)
+		return
+	}
+	p.peer.mu.Lock()
+	p.peer.in.Deliver(pkts)
+	p.peer.mu.Unlock()
+}
+
+func (p *pipeEnd) Receive(r Receiver) { p.in.Receive(r) }
+
+func (p *pipeEnd) MTU() int { return PipeMTU }
+
+func (p *pipeEnd) Close() error {
+	if p.closed.Swap(true) {
+		return nil
+	}
+	p.in.Close()
+	// In a goroutine of its own: Close may come from within the receiver,
+	// while the peer waits for us in the same way.
+	go func() {
+		p.peer.mu.Lock()
+		defer p.peer.mu.Unlock()
+		p.peer.in.Notify(Closed)
+	}()
+	return nil
+}
