@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# Installs the programs that the whole-system tests and .ci/run use and that
+# are missing here. Does nothing, in milliseconds, when all are there. Further
+# program=package pairs can be given as arguments (.ci/run asks for gcc=gcc,
+# which the race detector needs).
+set -euo pipefail
+
+need=(iperf3=iperf3 nc=netcat-openbsd curl=curl ip=iproute2 ping=iputils-ping ps=procps "$@")
+missing=()
+for pair in "${need[@]}"; do
+    command -v "${pair%%=*}" >/dev/null 2>&1 || missing+=("${pair#*=}")
+done
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+give_up() {
+    echo "deps.sh: missing here: ${missing[*]}" >&2
+    echo "deps.sh: $1" >&2
+    exit 1
+}
+
+command -v apt-get >/dev/null 2>&1 ||
+    give_up "no apt-get on this system: install these packages (Debian's names) by hand"
+if [ "$(id -u)" -eq 0 ]; then
+    run=()
+elif command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null; then
+    run=(sudo -n)
+else
+    give_up "needs root: run  sudo apt-get install ${missing[*]}"
+fi
+
+echo "deps.sh: installing ${missing[*]}" >&2
+apt() { "${run[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=60 "$@" >/dev/null; }
+# The package lists may be old or absent: refresh them only when needed.
+apt install -y --no-install-recommends "${missing[@]}" 2>/dev/null ||
+    { apt update && apt install -y --no-install-recommends "${missing[@]}"; } ||
+    give_up "apt-get failed"
