@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package udp
+
+import (
+	"encoding/binary"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"o7gw/o7s/packet"
+)
+
+const (
+	// maxSegments is how many datagrams the kernel cuts from one
+	// (UDP_MAX_SEGMENTS; newer kernels take more).
+	maxSegments = 64
+	// maxGroup is how many bytes they have together: an IP packet without
+	// the longer headers.
+	maxGroup = 65535 - headers6
+)
+
+// mmsghdr is struct mmsghdr of sendmmsg(2) and recvmmsg(2).
+type mmsghdr struct {
+	hdr unix.Msghdr
+	n   uint32 // bytes that were sent or received
+}
+
+// segmentControl is a control message UDP_SEGMENT: header, u16, padding.
+type segmentControl [24]byte
+
+// outlet hands a batch of datagrams to the kernel: one sendmmsg, in which
+// consecutive datagrams of equal size to one destination are one message that
+// the kernel or the device segments (GSO). The kernel reads from the buffers
+// themselves. It is not safe for concurrent use.
+type outlet struct {
+	sock  *socket
+	stats *counters
+
+	items      [batchLimit]item
+	start, end int // items[start:end] are not sent yet
+
+	// Made anew for each call, from start on.
+	msgs     [batchLimit]mmsghdr
+	counts   [batchLimit]int // items in each message
+	iovs     [batchLimit]unix.Iovec
+	controls [batchLimit]segmentControl
+}
+
+func (o *outlet) init(s *socket, c *counters) {
+	o.sock, o.stats = s, c
+	for i := range o.controls {
+		h := (*unix.Cmsghdr)(unsafe.Pointer(&o.controls[i]))
+		h.Level, h.Type = unix.SOL_UDP, unix.UDP_SEGMENT
+		h.SetLen(unix.CmsgLen(2))
+	}
+}
+
+// send hands over what there is. It returns false if the socket is full:
+// call it again when it is writable.
+func (o *outlet) send() bool {
+	for o.start < o.end {
+		n := o.fill()
+		done, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(o.sock.fd), uintptr(unsafe.Pointer(&o.msgs)), uintptr(n), 0, 0, 0)
+		o.stats.sendCalls.Add(1)
+		switch errno {
+		case 0:
+			o.sent(int(done))
+		case unix.EAGAIN:
+			o.stats.sendBlocked.Add(1)
+			return false
+		case unix.EINTR:
+		default:
+			o.refused(errno)
+		}
+	}
+	o.start, o.end = 0, 0
+	return true
+}
+
+// fill makes the messages for items[start:end], and returns how many.
+func (o *outlet) fill() int {
+	gso := o.sock.gso.Load()
+	n := 0
+	for i := o.start; i < o.end; n++ {
+		first := i
+		to, size, sum := o.items[i].to, o.items[i].buf.Len(), 0
+		limit := 1
+		if gso && !to.noGSO.Load() {
+			limit = maxSegments
+		}
+		for ; i < o.end && i-first < limit; i++ {
+			it := o.items[i]
+			l := it.buf.Len()
+			if it.to != to && it.to.at != to.at || l > size || sum+l > maxGroup && i > first {
+				break
+			}
+			sum += l
+			b := it.buf.Bytes()
+			o.iovs[i].Base = unsafe.SliceData(b)
+			o.iovs[i].SetLen(l)
+			if l < size { // only the last may be shorter
+				i++
+				break
+			}
+		}
+		o.counts[n] = i - first
+		h := &o.msgs[n].hdr
+		h.Name, h.Namelen = &to.sa[0], to.saLen
+		h.Iov = &o.iovs[first]
+		h.SetIovlen(i - first)
+		h.Control = nil
+		h.SetControllen(0)
+		if i-first > 1 {
+			c := &o.controls[n]
+			binary.NativeEndian.PutUint16(c[unix.CmsgLen(0):], uint16(size))
+			h.Control = &c[0]
+			h.SetControllen(unix.CmsgSpace(2))
+		}
+	}
+	return n
+}
+
+// sent forgets the items of the first n messages.
+func (o *outlet) sent(n int) {
+	first, groups, size := o.start, 0, uint32(0)
+	for i := range n {
+		o.start += o.counts[i]
+		size += o.msgs[i].n
+		if o.counts[i] > 1 {
+			groups++
+		}
+	}
+	o.stats.sent.Add(uint64(o.start - first))
+	o.stats.sentBytes.Add(uint64(size))
+	o.stats.gsoBatches.Add(uint64(groups))
+	o.release(first, o.start)
+}
+
+// refused deals with an error for the first message. A group is tried again
+// one by one; what is refused then is dropped.
+func (o *outlet) refused(errno unix.Errno) {
+	if o.counts[0] > 1 {
+		o.stats.gsoRefused.Add(1)
+		switch errno {
+		case unix.EIO: // the device cannot do the checksums
+			o.sock.gsoOff(errno)
+			return
+		case unix.EINVAL: // segments above the MTU, say, on the path to this peer
+			o.gsoOffTo(o.items[o.start].to, errno)
+			return
+		}
+	}
+	o.stats.sendFail.Add(uint64(o.counts[0]))
+	o.start += o.counts[0]
+	o.release(o.start-o.counts[0], o.start)
+}
+
+// gsoOffTo ends segmentation toward one peer.
+func (o *outlet) gsoOffTo(to *peer, why error) {
+	if !to.noGSO.Swap(true) {
+		o.sock.log.Warn("UDP segmentation offload refused, switched off for the flow", "peer", to.at.String(), "err", why)
+	}
+}
+
+// abandon drops what is not sent.
+func (o *outlet) abandon() {
+	o.stats.sendFail.Add(uint64(o.end - o.start))
+	o.release(o.start, o.end)
+	o.start, o.end = 0, 0
+}
+
+// release gives back the buffers of items[i:j].
+func (o *outlet) release(i, j int) {
+	var bufs [batchLimit]*packet.Buffer
+	for k := i; k < j; k++ {
+		bufs[k-i] = o.items[k].buf
+		o.items[k] = item{}
+	}
+	packet.ReleaseBatch(bufs[:j-i])
+}

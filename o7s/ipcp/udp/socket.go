@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package udp
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"o7gw/o7s/ipcp"
+)
+
+// socketBuffer is what we ask the kernel for, each way, in bytes: some 10 ms
+// of a 5 Gbit/s tunnel, which a reader may be off the processor.
+const socketBuffer = 4 << 20
+
+// socket is the one socket of an IPC process: unconnected, non-blocking, and
+// awaited with poll(2) on a thread of its own, which costs less per wake-up
+// than the runtime's poller.
+type socket struct {
+	fd   int
+	stop int // eventfd, readable for ever once wakeAll was called
+	gro  bool
+	gso  atomic.Bool // switched off when the device turns out not to do it
+	log  *slog.Logger
+
+	mu     sync.Mutex // guards closed
+	closed bool
+}
+
+// listen opens the socket and finds out what the kernel offers.
+func listen(at endpoint) (*socket, error) {
+	family := unix.AF_INET6
+	var sa unix.Sockaddr = &unix.SockaddrInet6{Port: int(at.port), ZoneId: at.scope, Addr: at.ip}
+	if at.is4() {
+		family = unix.AF_INET
+		sa = &unix.SockaddrInet4{Port: int(at.port), Addr: at.addr().As4()}
+	}
+	fd, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("socket", err)
+	}
+	if err := unix.Bind(fd, sa); err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("bind %v: %w", at, err)
+	}
+	// Without privilege the kernel gives less; that is no reason to fail.
+	for _, o := range [...]struct{ force, usual int }{
+		{unix.SO_RCVBUFFORCE, unix.SO_RCVBUF}, {unix.SO_SNDBUFFORCE, unix.SO_SNDBUF},
+	} {
+		if unix.SetsockoptInt(fd, unix.SOL_SOCKET, o.force, socketBuffer) != nil {
+			_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, o.usual, socketBuffer)
+		}
+	}
+	stop, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		unix.Close(fd)
+		return nil, os.NewSyscallError("eventfd", err)
+	}
+	s := &socket{fd: fd, stop: stop}
+	// A segment size of 0 changes nothing, but an old kernel refuses it.
+	s.gso.Store(unix.SetsockoptInt(fd, unix.SOL_UDP, unix.UDP_SEGMENT, 0) == nil)
+	s.gro = unix.SetsockoptInt(fd, unix.SOL_UDP, unix.UDP_GRO, 1) == nil
+	return s, nil
+}
+
+// wait blocks until the socket is ready for events (POLLIN or POLLOUT), or
+// returns false once wakeAll was called.
+func (s *socket) wait(events int16) bool {
+	fds := [2]unix.PollFd{{Fd: int32(s.fd), Events: events}, {Fd: int32(s.stop), Events: unix.POLLIN}}
+	for {
+		if _, err := unix.Poll(fds[:], -1); err != nil && err != unix.EINTR && err != unix.EAGAIN {
+			return false // only a bug of ours: bad descriptor or memory
+		}
+		if fds[1].Revents != 0 {
+			return false
+		}
+		if fds[0].Revents != 0 {
+			return true
+		}
+	}
+}
+
+// wakeAll ends all waiting, for good.
+func (s *socket) wakeAll() error {
+	one := [8]byte{1}
+	_, err := unix.Write(s.stop, one[:])
+	return os.NewSyscallError("write eventfd", err)
+}
+
+// close must come when nobody uses the socket any more.
+func (s *socket) close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	return errors.Join(os.NewSyscallError("close", unix.Close(s.fd)), os.NewSyscallError("close", unix.Close(s.stop)))
+}
+
+// gsoOff ends segmentation by the kernel for the whole socket.
+func (s *socket) gsoOff(why error) {
+	if s.gso.Swap(false) {
+		s.log.Warn("UDP segmentation offload does not work here, switched off", "err", why)
+	}
+}
+
+// memDrops is the index of the drop counter in what SO_MEMINFO returns
+// (SK_MEMINFO_DROPS), memInfo the length of that.
+const memDrops, memInfo = 8, 9
+
+// kernelDrops returns how many datagrams did not fit into the socket buffer.
+func (p *IPCP) kernelDrops() uint64 {
+	if p.State() != ipcp.Operational {
+		return 0
+	}
+	s := p.sock
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return 0
+	}
+	var info [memInfo]uint32
+	n := uint32(unsafe.Sizeof(info))
+	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(s.fd), unix.SOL_SOCKET, unix.SO_MEMINFO,
+		uintptr(unsafe.Pointer(&info)), uintptr(unsafe.Pointer(&n)), 0)
+	if errno != 0 || n <= memDrops*4 {
+		return 0
+	}
+	return uint64(info[memDrops])
+}
