@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package config
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"o7gw/o7s/ipcp"
+	"o7gw/o7s/irm"
+	"o7gw/o7s/layer"
+	"o7gw/o7s/qos"
+)
+
+// Target is what Apply needs of an IRM.
+type Target interface {
+	CreateIPCP(t ipcp.Type, name string) (int, error)
+	DestroyIPCP(id int) error
+	Bootstrap(ctx context.Context, id int, cfg ipcp.Config) error
+	Enroll(ctx context.Context, id int, dst string) (ipcp.Info, error)
+	Connect(ctx context.Context, id int, dst, component string, qs qos.Spec) error
+	CreateName(irm.NameInfo) error
+	DestroyName(string) error
+	ListNames() []irm.NameInfo
+	BindProgram(irm.ProgramBinding) error
+	UnbindProgram(program, name string) error
+	BindProcess(pid int, name string) error
+	UnbindProcess(pid int, name string) error
+	Register(ctx context.Context, name string, id int) error
+	Unregister(ctx context.Context, name string, id int) error
+}
+
+var _ Target = (*irm.IRM)(nil)
+
+// undoTimeout bounds one step back.
+const undoTimeout = 5 * time.Second
+
+// Apply makes the IRM what the file says: names with their programs first, then
+// each IPC process in the order of the file. It logs each step. The first
+// failure ends it: what was done is undone, last step first, and the error
+// names the table. Programs will run as the user of this process.
+func (f *File) Apply(ctx context.Context, target Target, log *slog.Logger) error {
+	a := &application{target: target, log: log.With("component", "irmd/configuration"), known: map[string]bool{}}
+	for _, n := range target.ListNames() {
+		a.known[n.Name] = true
+	}
+	err := a.all(ctx, f)
+	if err == nil {
+		a.log.Info(fmt.Sprintf("Applied %s: %d names, %d IPCPs.", f.Filename, len(f.Names), len(f.IPCPs)))
+		return nil
+	}
+	if undone := a.undo(ctx); undone != nil {
+		err = errors.Join(err, fmt.Errorf("undo configuration: %w", undone))
+	}
+	return err
+}
+
+// application is one run of Apply.
+type application struct {
+	target Target
+	log    *slog.Logger
+	known  map[string]bool // names that exist
+	done   []step          // oldest first
+}
+
+// step is something that was done and how to take it back.
+type step struct {
+	what string
+	back func(ctx context.Context) error
+}
+
+func (a *application) did(what string, back func(ctx context.Context) error) {
+	a.log.Info(what + ".")
+	a.done = append(a.done, step{what, back})
+}
+
+func (a *application) undo(ctx context.Context) error {
+	ctx = context.WithoutCancel(ctx)
+	var errs []error
+	for i := len(a.done) - 1; i >= 0; i-- {
+		s := a.done[i]
+		if s.back == nil {
+			continue // ends with the step before it
+		}
+		stepCtx, cancel := context.WithTimeout(ctx, undoTimeout)
+		err := s.back(stepCtx)
+		cancel()
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", s.what, err))
+			continue
+		}
+		a.log.Info("Undone: " + s.what + ".")
+	}
+	return errors.Join(errs...)
+}
+
+func (a *application) all(ctx context.Context, f *File) error {
+	for _, n := range f.Names {
+		if err := a.name(n); err != nil {
+			return fmt.Errorf("%s: name %s: %w", f.Filename, n.Name, err)
+		}
+	}
+	for _, p := range f.IPCPs {
+		if err := a.ipcp(ctx, p); err != nil {
+			return fmt.Errorf("%s:%d: %s.%s: %w", f.Filename, p.line, p.Type, p.Name, err)
+		}
+	}
+	return nil
+}
+
+func (a *application) name(n irm.NameInfo) error {
+	if err := a.createName(n); err != nil {
+		return err
+	}
+	creds := irm.Creds{UID: uint32(os.Geteuid()), GID: uint32(os.Getegid()), PID: os.Getpid(), Admin: true}
+	for _, b := range n.Programs {
+		b.Creds = creds
+		if err := a.target.BindProgram(b); err != nil {
+			return err
+		}
+		a.did(fmt.Sprintf("Bound program %s to name %s", b.Path, b.Name), func(context.Context) error {
+			return a.target.UnbindProgram(b.Path, b.Name)
+		})
+	}
+	return nil
+}
+
+// createName makes a name unless it exists already, which then is left as
+// it is.
+func (a *application) createName(n irm.NameInfo) error {
+	if a.known[n.Name] {
+		return nil
+	}
+	if err := a.target.CreateName(n); err != nil {
+		return err
+	}
+	a.known[n.Name] = true
+	a.did("Created name "+n.Name, func(context.Context) error { return a.target.DestroyName(n.Name) })
+	return nil
+}
+
+func (a *application) ipcp(ctx context.Context, p IPCP) error {
+	id, err := a.target.CreateIPCP(p.Type, p.Name)
+	if errors.Is(err, layer.ErrIPCPType) {
+		return fmt.Errorf("IPCP type %s is not available yet: %w", p.Type, err)
+	}
+	if err != nil {
+		return err
+	}
+	a.did(fmt.Sprintf("Created %s IPCP %s", p.Type, p.Name), func(context.Context) error { return a.target.DestroyIPCP(id) })
+	layerName := p.Config.Layer
+	switch {
+	case p.Enroll != "":
+		info, err := a.target.Enroll(ctx, id, p.Enroll)
+		if err != nil {
+			return err
+		}
+		layerName = info.Layer
+		a.did(fmt.Sprintf("Enrolled IPCP %s in layer %s", p.Name, layerName), nil)
+	case layerName != "":
+		if err := a.target.Bootstrap(ctx, id, p.Config); err != nil {
+			return err
+		}
+		a.did(fmt.Sprintf("Bootstrapped IPCP %s in layer %s", p.Name, layerName), nil)
+	}
+	if p.Autobind {
+		if err := a.autobind(id, p.Name, layerName); err != nil {
+			return err
+		}
+	}
+	for _, name := range p.Register {
+		if err := a.register(ctx, name, id, p.Name); err != nil {
+			return err
+		}
+	}
+	for _, dst := range p.Connect {
+		for _, component := range []string{"Management", "Data Transfer"} {
+			if err := a.target.Connect(ctx, id, dst, component, qos.Raw); err != nil {
+				return err
+			}
+			a.did(fmt.Sprintf("Connected %s of IPCP %s to %s", component, p.Name, dst), nil)
+		}
+	}
+	return nil
+}
+
+func (a *application) autobind(id int, names ...string) error {
+	for _, name := range names {
+		if name == "" {
+			continue // created only: in no layer
+		}
+		if err := a.createName(irm.NameInfo{Name: name, Policy: irm.Spillover}); err != nil {
+			return err
+		}
+		if err := a.target.BindProcess(id, name); err != nil {
+			return err
+		}
+		a.did(fmt.Sprintf("Bound IPCP %d to name %s", id, name), func(context.Context) error {
+			return a.target.UnbindProcess(id, name)
+		})
+	}
+	return nil
+}
+
+func (a *application) register(ctx context.Context, name string, id int, ipcpName string) error {
+	if err := a.createName(irm.NameInfo{Name: name, Policy: irm.Spillover}); err != nil {
+		return err
+	}
+	if err := a.target.Register(ctx, name, id); err != nil {
+		return err
+	}
+	a.did(fmt.Sprintf("Registered %s with IPCP %s", name, ipcpName), func(ctx context.Context) error {
+		return a.target.Unregister(ctx, name, id)
+	})
+	return nil
+}
