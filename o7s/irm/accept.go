@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package irm
+
+import (
+	"container/list"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"o7gw/o7s/layer"
+	"o7gw/o7s/oap"
+	"o7gw/o7s/ring"
+)
+
+// waiter is a call of Accept that waits. It stands in the active lists of all
+// names that it accepts for (spec 40 §2.7), and leaves them all at once.
+type waiter struct {
+	p     *Process
+	only  *name // nil: any name that the process is bound to
+	elems map[*name]*list.Element
+	got   chan *request // room for one: what it gets, or nil when err is set
+	err   error         // written before got
+}
+
+func (w *waiter) enlistLocked(n *name) {
+	if n.policy == Spillover {
+		w.elems[n] = n.active.PushFront(w)
+	} else {
+		w.elems[n] = n.active.PushBack(w)
+	}
+}
+
+func (w *waiter) delistLocked(n *name) {
+	if e := w.elems[n]; e != nil {
+		n.active.Remove(e)
+		delete(w.elems, n)
+	}
+}
+
+func (w *waiter) leaveLocked() {
+	for n, e := range w.elems {
+		n.active.Remove(e)
+	}
+	clear(w.elems)
+	delete(w.p.waiters, w)
+}
+
+func (w *waiter) giveLocked(r *request) {
+	w.leaveLocked()
+	w.got <- r
+}
+
+func (w *waiter) endLocked(err error) {
+	w.leaveLocked()
+	w.err = err
+	w.got <- nil
+}
+
+// errGone: the requester did not wait for the flow.
+var errGone = errors.New("requester has gone")
+
+// Accept waits for a flow to a name to which the process is bound: any if s
+// is empty. A request that fails half-way does not end the wait. The end of
+// ctx is reported as layer.ErrTimedOut if it was a deadline, else as
+// context.Canceled; there is no other limit.
+func (p *Process) Accept(ctx context.Context, s string) (*Flow, error) {
+	for {
+		r, err := p.nextRequest(ctx, s)
+		if err != nil {
+			if s == "" {
+				return nil, fmt.Errorf("accept flow: %w", waitError(err))
+			}
+			return nil, fmt.Errorf("accept flow for %q: %w", s, waitError(err))
+		}
+		var f *Flow
+		if r.m != nil {
+			f, err = p.acceptNetwork(r)
+		} else {
+			f, err = p.acceptDirect(r)
+		}
+		if err == nil {
+			return f, nil
+		}
+		if !errors.Is(err, errGone) && !errors.Is(err, ErrDetached) {
+			p.irm.warnf("Failed to accept flow for %v: %v.", text(r.n.name), err)
+		}
+	}
+}
+
+// nextRequest takes the oldest request that waits for the process, or waits
+// for its turn.
+func (p *Process) nextRequest(ctx context.Context, s string) (*request, error) {
+	i := p.irm
+	i.mu.Lock()
+	w, r, err := p.waiterLocked(s)
+	i.mu.Unlock()
+	if w == nil {
+		return r, err
+	}
+	select {
+	case r := <-w.got:
+		return r, w.err
+	case <-ctx.Done():
+		err = ctx.Err()
+	case <-p.ctx.Done():
+		err = ErrDetached
+	}
+	i.mu.Lock()
+	w.leaveLocked()
+	var back *request
+	kept := true
+	select {
+	case back = <-w.got:
+		if back != nil {
+			kept = back.requeueLocked()
+		}
+	default:
+	}
+	i.mu.Unlock()
+	if !kept {
+		back.refuse(layer.ErrTimedOut)
+	}
+	return nil, err
+}
+
+// waiterLocked returns a request that waits already, or a new waiter.
+func (p *Process) waiterLocked(s string) (*waiter, *request, error) {
+	if p.closed {
+		return nil, nil, ErrDetached
+	}
+	w := &waiter{p: p, elems: make(map[*name]*list.Element), got: make(chan *request, 1)}
+	if s != "" {
+		w.only = p.irm.names[s]
+		if w.only == nil || p.names[w.only] == nil {
+			return nil, nil, errText("process is not bound to the name", layer.ErrNoName)
+		}
+	}
+	p.serves = true
+	var oldest *request
+	for n := range p.names {
+		if w.only != nil && w.only != n {
+			continue
+		}
+		n.start.servedLocked()
+		if e := n.pending.Front(); e != nil {
+			if r := e.Value.(*request); oldest == nil || r.deadline.Before(oldest.deadline) {
+				oldest = r
+			}
+		}
+	}
+	if oldest != nil {
+		oldest.takeLocked()
+		return nil, oldest, nil
+	}
+	if len(p.waiters) >= maxWaiters {
+		return nil, nil, errText("process has too many accept calls", ErrBusy)
+	}
+	p.waiters[w] = struct{}{}
+	for n := range p.names {
+		if w.only == nil || w.only == n {
+			w.enlistLocked(n)
+		}
+	}
+	return w, nil, nil
+}
+
+// directMPL is the maximum packet lifetime of a flow between two processes
+// of one node, as the prototype has it.
+const directMPL = time.Millisecond
+
+// acceptDirect makes both ends of a flow between two local processes.
+func (p *Process) acceptDirect(r *request) (*Flow, error) {
+	i, c := p.irm, r.client
+	var here, there wire
+	if p.info.External && c.info.External {
+		a, b, err := ring.New(ring.Config{})
+		if err != nil {
+			err = fmt.Errorf("make ring: %w", err)
+			i.mu.Lock()
+			r.err = err
+			r.settleLocked()
+			i.mu.Unlock()
+			return nil, err
+		}
+		here, there = wire{files: a, ring: true, mtu: ring.MaxPacket}, wire{files: b, ring: true, mtu: ring.MaxPacket}
+	} else {
+		a, b := layer.Pipe()
+		here, there = wire{port: a, mtu: a.MTU()}, wire{port: b, mtu: b.MTU()}
+	}
+	server, client, err := p.joinDirect(r, here, there)
+	if err != nil {
+		here.close()
+		there.close()
+		return nil, err
+	}
+	i.infof("Flow %d accepted (direct) by %d for %v.", server.id, p.info.PID, text(r.n.name))
+	i.infof("Flow %d allocated (direct) for %d to %v.", client.id, c.info.PID, text(r.n.name))
+	return server, nil
+}
+
+// joinDirect enters both ends and settles the request, if both processes are
+// still there.
+func (p *Process) joinDirect(r *request, here, there wire) (server, client *Flow, err error) {
+	i, c := p.irm, r.client
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	switch {
+	case p.closed:
+		r.requeueLocked()
+		return nil, nil, ErrDetached
+	case c.closed:
+		r.settleLocked()
+		return nil, nil, errGone
+	}
+	server, client = p.addFlowLocked(r.n.name, r.qs), c.addFlowLocked(r.n.name, r.qs)
+	server.server, server.direct, server.peer, server.mpl = true, true, client.id, directMPL
+	client.direct, client.peer, client.mpl = true, server.id, directMPL
+	server.readyLocked(here)
+	client.readyLocked(there)
+	r.flow = client
+	r.settleLocked()
+	return server, client, nil
+}
+
+// acceptNetwork answers a request that came through a member.
+func (p *Process) acceptNetwork(r *request) (*Flow, error) {
+	i := p.irm
+	i.mu.Lock()
+	if p.closed {
+		kept := r.requeueLocked()
+		i.mu.Unlock()
+		if !kept {
+			r.refuse(layer.ErrTimedOut)
+		}
+		return nil, ErrDetached
+	}
+	r.settleLocked()
+	f := p.addFlowLocked(r.n.name, r.qs)
+	f.server, f.mpl = true, r.m.info.MPL
+	f.carryLocked(r.m)
+	i.mu.Unlock()
+
+	// Only who announced extensions may be told of ours (spec 60 §2).
+	var data []byte
+	caps, aware := oap.ParseCaps(r.oap.Data())
+	if aware {
+		data = oap.AppendCaps(nil, ownCaps)
+	}
+	port, err := r.answer.Accept(r.oap.Respond(i.now(), data))
+	if err != nil {
+		f.Dealloc()
+		return nil, err
+	}
+	setPeerCaps(port, caps)
+	if err := f.ready(wire{port: port, mtu: port.MTU()}); err != nil {
+		return nil, err
+	}
+	i.infof("Flow %d accepted by %d for %v (uid %d).", f.id, p.info.PID, text(r.n.name), p.info.Creds.UID)
+	return f, nil
+}
+
+// ownCaps are the extensions that this node understands.
+const ownCaps = layer.CapTeardown
+
+func setPeerCaps(port layer.Port, c layer.Caps) {
+	if a, ok := port.(layer.PeerAware); ok {
+		a.SetPeerCaps(c)
+	}
+}

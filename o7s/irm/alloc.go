@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package irm
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"o7gw/o7s/layer"
+	"o7gw/o7s/oap"
+	"o7gw/o7s/qos"
+)
+
+const (
+	// allocTimeout is the deadline of Alloc and Join if the caller gives
+	// none (spec 40 §0.1).
+	allocTimeout = 20 * time.Second
+	// queryTimeout limits the question whether a layer knows a name.
+	queryTimeout = 200 * time.Millisecond
+)
+
+// joinQoS is that of a flow in a broadcast layer: no FRCP, CRC, encryption or
+// keepalives (spec 30 §2.5).
+var joinQoS = qos.Spec{Delay: math.MaxUint32, Loss: math.MaxUint32, BER: math.MaxUint32, MaxGap: math.MaxUint32}
+
+// checkQoS refuses what the endpoints cannot do yet, rather than to run a flow
+// that does not do what was asked for.
+func checkQoS(qs qos.Spec) error {
+	switch {
+	case qs.InOrder != 0:
+		return errText("flows with ordering or retransmission are not available yet", layer.ErrNotSupported)
+	case qs.BER == 0:
+		return errText("flows with a CRC are not available yet", layer.ErrNotSupported)
+	}
+	return nil
+}
+
+// call limits a call in time, and to the life of the process.
+func (p *Process) call(ctx context.Context) (context.Context, func()) {
+	cancel := func() {}
+	if _, ok := ctx.Deadline(); ok {
+		ctx, cancel = context.WithCancel(ctx)
+	} else {
+		ctx, cancel = context.WithTimeout(ctx, allocTimeout)
+	}
+	unhook := context.AfterFunc(p.ctx, cancel)
+	return ctx, func() { unhook(); cancel() }
+}
+
+// callError says why a call of the process failed.
+func (p *Process) callError(ctx context.Context, err error) error {
+	switch {
+	case p.ctx.Err() != nil:
+		return ErrDetached
+	case ctx.Err() != nil && !errors.As(err, new(layer.Errno)):
+		return waitError(ctx.Err())
+	}
+	return waitError(err)
+}
+
+// Alloc asks for a flow to a name, which need not exist on this node. If it
+// is served here the flow is direct; else the first layer that knows the name
+// carries it. A refusal by the peer is a layer.Errno, as is ErrIPCP if no
+// layer knows the name; the end of ctx, 20 s from now if it has no deadline,
+// is layer.ErrTimedOut.
+func (p *Process) Alloc(ctx context.Context, s string, qs qos.Spec) (*Flow, error) {
+	fail := func(err error) (*Flow, error) { return nil, fmt.Errorf("allocate flow to %q: %w", s, err) }
+	if err := checkName(s); err != nil {
+		return fail(err)
+	}
+	if err := checkQoS(qs); err != nil {
+		return fail(err)
+	}
+	ctx, cancel := p.call(ctx)
+	defer cancel()
+	p.irm.infof("Allocating flow for %d to %v (uid %d).", p.info.PID, text(s), p.info.Creds.UID)
+	f, err := p.allocDirect(ctx, s, qs)
+	if f == nil && err == nil {
+		f, err = p.allocLayer(ctx, s, qs)
+	}
+	if err != nil {
+		return fail(p.callError(ctx, err))
+	}
+	return f, nil
+}
+
+// allocDirect asks the processes of this node. It returns neither flow nor
+// error if none serves the name, or none takes the flow within a second.
+func (p *Process) allocDirect(ctx context.Context, s string, qs qos.Spec) (*Flow, error) {
+	i := p.irm
+	i.mu.Lock()
+	if p.closed {
+		i.mu.Unlock()
+		return nil, ErrDetached
+	}
+	n := i.names[s]
+	if n == nil || !i.servedLocked(n) {
+		i.mu.Unlock()
+		return nil, nil
+	}
+	r := &request{irm: i, n: n, qs: qs, client: p, done: make(chan struct{})}
+	if err := r.submitLocked(); err != nil {
+		i.mu.Unlock()
+		return nil, err
+	}
+	if r.state == queued && !n.serverLocked() {
+		i.autostartLocked(n)
+	}
+	i.mu.Unlock()
+	r.await(ctx.Done())
+	if r.flow == nil && r.err == nil {
+		return nil, ctx.Err()
+	}
+	return r.flow, r.err
+}
+
+// servedLocked reports whether a flow to the name may find an acceptor on
+// this node. A process that merely inherited the name and never accepted does not
+// count: it may be a client of the same program.
+func (i *IRM) servedLocked(n *name) bool {
+	return n.active.Len() > 0 || n.serverLocked() || n.start.comingLocked() || i.canStartLocked(n)
+}
+
+// serverLocked reports whether a process serves the name, even if it is busy
+// just now.
+func (n *name) serverLocked() bool {
+	for p, b := range n.procs {
+		if b.explicit || b.listeners > 0 || p.serves {
+			return true
+		}
+	}
+	return false
+}
+
+// allocLayer asks the layers.
+func (p *Process) allocLayer(ctx context.Context, s string, qs qos.Spec) (*Flow, error) {
+	i := p.irm
+	m, hash, err := i.findLayer(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	f, err := p.pendingFlow(s, qs, m)
+	if err != nil {
+		return nil, err
+	}
+	client := oap.NewRequest(i.now(), rand.Reader, oap.AppendCaps(nil, ownCaps))
+	port, response, err := m.ipcp.Allocate(ctx, hash, qs, client.Request())
+	if err != nil {
+		f.Dealloc()
+		return nil, err
+	}
+	data, err := client.Finish(response)
+	if err != nil {
+		port.Close()
+		f.Dealloc()
+		return nil, err
+	}
+	caps, _ := oap.ParseCaps(data)
+	setPeerCaps(port, caps)
+	if err := f.ready(wire{port: port, mtu: port.MTU()}); err != nil {
+		return nil, err
+	}
+	i.infof("Flow %d allocated for %d to %v.", f.id, p.info.PID, text(s))
+	return f, nil
+}
+
+func (p *Process) pendingFlow(s string, qs qos.Spec, m *member) (*Flow, error) {
+	p.irm.mu.Lock()
+	defer p.irm.mu.Unlock()
+	if p.closed {
+		return nil, ErrDetached
+	}
+	f := p.addFlowLocked(s, qs)
+	f.mpl = m.info.MPL
+	f.carryLocked(m)
+	return f, nil
+}
+
+// findLayer returns the first layer that knows the name, and its hash there.
+func (i *IRM) findLayer(ctx context.Context, s string) (*member, layer.Hash, error) {
+	i.mu.Lock()
+	members := i.layersLocked()
+	algos := make([]layer.HashAlgo, len(members))
+	for k, m := range members {
+		algos[k] = m.info.Hash
+	}
+	i.mu.Unlock()
+	for k, m := range members {
+		hash := algos[k].Sum(s)
+		qctx, cancel := m.within(ctx, queryTimeout)
+		err := m.ipcp.Query(qctx, hash)
+		cancel()
+		if err == nil {
+			return m, hash, nil
+		}
+		if ctx.Err() != nil {
+			return nil, "", ctx.Err()
+		}
+	}
+	if len(members) == 0 {
+		return nil, "", errText("this node serves no such name and is in no layer", layer.ErrIPCP)
+	}
+	return nil, "", layer.ErrIPCP
+}
+
+// Join joins a broadcast layer by its name: layer.ErrIPCP if the node is not in
+// it.
+func (p *Process) Join(ctx context.Context, layerName string) (*Flow, error) {
+	fail := func(err error) (*Flow, error) { return nil, fmt.Errorf("join layer %q: %w", layerName, err) }
+	ctx, cancel := p.call(ctx)
+	defer cancel()
+	m, hash := p.irm.layerNamed(layerName)
+	if m == nil {
+		return fail(errText("this node has no IPCP in it", layer.ErrIPCP))
+	}
+	f, err := p.pendingFlow(layerName, joinQoS, m)
+	if err != nil {
+		return fail(err)
+	}
+	port, err := m.ipcp.Join(ctx, hash)
+	if err != nil {
+		f.Dealloc()
+		return fail(p.callError(ctx, err))
+	}
+	if err := f.ready(wire{port: port, mtu: port.MTU()}); err != nil {
+		return fail(err)
+	}
+	p.irm.infof("Flow %d allocated for %d to layer %v.", f.id, p.info.PID, text(layerName))
+	return f, nil
+}
+
+func (i *IRM) layerNamed(s string) (*member, layer.Hash) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for _, m := range i.ipcps {
+		if m.joined && m.info.Layer == s {
+			return m, m.info.Hash.Sum(s)
+		}
+	}
+	return nil, ""
+}

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package irm
+
+import (
+	"cmp"
+	"container/heap"
+	"slices"
+	"time"
+
+	"o7gw/o7s/layer"
+	"o7gw/o7s/qos"
+	"o7gw/o7s/ring"
+)
+
+// Flow is one end of a flow, in the use of one process. A direct flow has
+// two of them, each with its id.
+type Flow struct {
+	p              *Process
+	id             int
+	name           string
+	qs             qos.Spec
+	mpl            time.Duration
+	server, direct bool
+	peer           int
+	m              *member // nil for a direct flow
+
+	// Guarded by IRM.mu.
+	state FlowState
+	dead  bool
+	wire  wire
+}
+
+// wire is what carries the packets of a flow: a port, or one side of a ring.
+type wire struct {
+	port  layer.Port
+	files ring.Files
+	ring  bool // files are set and ours to close
+	mtu   int
+}
+
+func (w wire) close() {
+	if w.port != nil {
+		w.port.Close()
+	}
+	if w.ring {
+		w.files.Close()
+	}
+}
+
+// ID returns the id, unique among the flows of the node that exist.
+func (f *Flow) ID() int { return f.id }
+
+// Name returns the service name, or that of the broadcast layer.
+func (f *Flow) Name() string { return f.name }
+
+// QoS returns what the requester asked for.
+func (f *Flow) QoS() qos.Spec { return f.qs }
+
+// MPL returns the maximum packet lifetime of the layer.
+func (f *Flow) MPL() time.Duration { return f.mpl }
+
+// MTU returns the largest packet, in bytes, that the flow carries.
+func (f *Flow) MTU() int {
+	f.p.irm.mu.Lock()
+	defer f.p.irm.mu.Unlock()
+	return f.wire.mtu
+}
+
+// Port returns the port through which the flow runs, nil if it is a ring.
+func (f *Flow) Port() layer.Port {
+	f.p.irm.mu.Lock()
+	defer f.p.irm.mu.Unlock()
+	return f.wire.port
+}
+
+// Ring returns this side's files of a flow between two external processes,
+// and passes them to the caller, who closes them after having sent them. It
+// reports false if the flow runs through a port, or at a second call.
+func (f *Flow) Ring() (ring.Files, bool) {
+	f.p.irm.mu.Lock()
+	defer f.p.irm.mu.Unlock()
+	if f.dead || !f.wire.ring {
+		return ring.Files{}, false
+	}
+	f.wire.ring = false
+	return f.wire.files, true
+}
+
+// Dealloc ends the flow: it closes its port and frees its id. Idempotent.
+func (f *Flow) Dealloc() {
+	i := f.p.irm
+	i.mu.Lock()
+	if f.dead {
+		i.mu.Unlock()
+		return
+	}
+	f.dead = true
+	i.flows.removeLocked(f.id)
+	delete(f.p.flows, f)
+	if f.m != nil {
+		f.m.flows--
+	}
+	used := f.state == Allocated
+	i.mu.Unlock()
+	// Nobody changes the wire of a dead flow.
+	if used {
+		i.infof("Deallocating flow %d for process %d (timeout: 0 s).", f.id, f.p.info.PID)
+	}
+	f.wire.close()
+	if used {
+		i.infof("Completed deallocation of flow_id %d by process %d.", f.id, f.p.info.PID)
+	}
+}
+
+// addFlowLocked enters a pending flow of a process that is not closed.
+func (p *Process) addFlowLocked(s string, qs qos.Spec) *Flow {
+	f := &Flow{p: p, name: s, qs: qs}
+	p.irm.flows.addLocked(f)
+	p.flows[f] = struct{}{}
+	return f
+}
+
+// carryLocked says which member carries the flow.
+func (f *Flow) carryLocked(m *member) {
+	f.m = m
+	m.flows++
+}
+
+func (f *Flow) readyLocked(w wire) { f.wire, f.state = w, Allocated }
+
+// ready makes a pending flow an allocated one. If it was ended meanwhile,
+// with its process, it closes the wire.
+func (f *Flow) ready(w wire) error {
+	f.p.irm.mu.Lock()
+	if !f.dead {
+		f.readyLocked(w)
+		f.p.irm.mu.Unlock()
+		return nil
+	}
+	f.p.irm.mu.Unlock()
+	w.close()
+	return ErrDetached
+}
+
+// flowTable gives each flow the lowest free id, from 1. The zero value is
+// ready; it is guarded by IRM.mu.
+type flowTable struct {
+	byID map[int]*Flow
+	free intHeap // ids below next that are free
+	next int     // lowest id never used, less one
+}
+
+func (t *flowTable) addLocked(f *Flow) {
+	if len(t.free) > 0 {
+		f.id = heap.Pop(&t.free).(int)
+	} else {
+		t.next++
+		f.id = t.next
+	}
+	if t.byID == nil {
+		t.byID = make(map[int]*Flow)
+	}
+	t.byID[f.id] = f
+}
+
+func (t *flowTable) removeLocked(id int) {
+	delete(t.byID, id)
+	heap.Push(&t.free, id)
+}
+
+// intHeap is a heap of integers for container/heap.
+type intHeap []int
+
+func (h intHeap) Len() int           { return len(h) }
+func (h intHeap) Less(i, j int) bool { return h[i] < h[j] }
+func (h intHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *intHeap) Push(x any)        { *h = append(*h, x.(int)) }
+func (h *intHeap) Pop() any {
+	last := (*h)[len(*h)-1]
+	*h = (*h)[:len(*h)-1]
+	return last
+}
+
+// ListFlows returns the flows by id.
+func (i *IRM) ListFlows() []FlowInfo {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	list := make([]FlowInfo, 0, len(i.flows.byID))
+	for _, f := range i.flows.byID {
+		info := FlowInfo{
+			ID: f.id, Name: f.name, PID: f.p.info.PID, UID: f.p.info.Creds.UID, Server: f.server, Direct: f.direct,
+			Peer: f.peer, State: f.state, QoS: f.qs, MPL: f.mpl, MTU: f.wire.mtu,
+		}
+		if f.m != nil {
+			info.IPCP = f.m.id
+		}
+		list = append(list, info)
+	}
+	slices.SortFunc(list, func(a, b FlowInfo) int { return cmp.Compare(a.ID, b.ID) })
+	return list
+}

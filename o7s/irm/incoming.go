@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package irm
+
+import (
+	"errors"
+
+	"o7gw/o7s/layer"
+)
+
+// FlowRequested takes a request from the network (spec 40 §2.11). It runs in
+// the goroutine that reads the member's socket, so it only decides who shall
+// answer: an acceptor that waits, or, if there is none, a goroutine that
+// waits for one. Their number is bounded.
+func (m *member) FlowRequested(req *layer.Request) {
+	i := m.irm
+	i.mu.Lock()
+	n := i.hashes[req.Dst]
+	i.mu.Unlock()
+	if n == nil {
+		req.Refuse(layer.ErrNoName)
+		return
+	}
+	i.infof("Flow request arrived for %v.", text(n.name))
+	refuse := func(err error) {
+		i.infof("Refused flow request for %v: %v.", text(n.name), err)
+		code := layer.ErrIRMd
+		errors.As(err, &code)
+		req.Refuse(code)
+	}
+	if err := checkQoS(req.QoS); err != nil {
+		refuse(err)
+		return
+	}
+	pending, err := i.oap.Accept(i.now(), req.Data)
+	if err != nil {
+		refuse(err)
+		return
+	}
+	r := &request{irm: i, n: n, qs: req.QoS, m: m, answer: req.Answerer, oap: pending, done: make(chan struct{})}
+	if err := r.enqueue(); err != nil {
+		refuse(err)
+	}
+}
+
+// enqueue submits a request from the network and has somebody wait for it.
+func (r *request) enqueue() error {
+	i := r.irm
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	switch {
+	case i.closed || r.m.gone:
+		return layer.ErrIRMd
+	case i.names[r.n.name] != r.n: // destroyed just now
+		return layer.ErrNoName
+	}
+	if err := r.submitLocked(); err != nil {
+		return err
+	}
+	if r.state == queued && !r.n.serverLocked() {
+		i.autostartLocked(r.n)
+	}
+	if r.state == queued {
+		i.goLocked(func() { r.await(i.ctx.Done()) })
+	}
+	return nil
+}

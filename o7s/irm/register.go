@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package irm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"o7gw/o7s/layer"
+)
+
+const (
+	// registerTimeout limits one registration (spec 40 §0.1).
+	registerTimeout = 20 * time.Second
+	// unregisterTimeout limits what is done for somebody who does not wait
+	// for it, such as a dead process.
+	unregisterTimeout = 2 * time.Second
+)
+
+// Register makes a name reachable through an IPC process, and creates it if
+// it is missing. Registering twice is no error.
+func (i *IRM) Register(ctx context.Context, s string, id int) error {
+	fail := func(err error) error { return fmt.Errorf("register %q with IPCP %d: %w", s, id, err) }
+	i.mu.Lock()
+	m, err := i.memberLocked(id)
+	if err == nil && !m.joined {
+		err = errText("it is in no layer", layer.ErrIPCPState)
+	}
+	var n *name
+	if err == nil {
+		n, err = i.needNameLocked(s)
+	}
+	if err != nil {
+		i.mu.Unlock()
+		return fail(err)
+	}
+	n.wanted[m] = struct{}{}
+	i.mu.Unlock()
+	if err := i.reconcile(ctx, n)[m]; err != nil {
+		i.mu.Lock()
+		delete(n.wanted, m)
+		i.mu.Unlock()
+		return fail(err)
+	}
+	return nil
+}
+
+// Unregister ends that; a name that is not registered is no error. While a
+// process listens to the name it stays registered.
+func (i *IRM) Unregister(ctx context.Context, s string, id int) error {
+	i.mu.Lock()
+	m, err := i.memberLocked(id)
+	n := i.names[s]
+	if n != nil && err == nil {
+		delete(n.wanted, m)
+	}
+	i.mu.Unlock()
+	if err == nil && n != nil {
+		err = i.reconcile(ctx, n)[m]
+	}
+	if err != nil {
+		return fmt.Errorf("unregister %q from IPCP %d: %w", s, id, err)
+	}
+	return nil
+}
+
+// reconcile registers a name where it should be registered and is not, and
+// unregisters it where it is the other way round. It returns the errors by
+// member; whoever changes what should be calls it afterwards. Calls for one
+// name are one after the other, so the last state wins in every layer.
+func (i *IRM) reconcile(ctx context.Context, n *name) map[*member]error {
+	n.regMu.Lock()
+	defer n.regMu.Unlock()
+	add, drop := i.registrationDiff(n)
+	var errs map[*member]error
+	failed := func(m *member, err error) {
+		if errs == nil {
+			errs = make(map[*member]error)
+		}
+		errs[m] = waitError(err)
+	}
+	for _, m := range drop {
+		i.mu.Lock()
+		h, ok := n.registered[m]
+		delete(n.registered, m)
+		i.mu.Unlock()
+		if !ok { // destroyed meanwhile
+			continue
+		}
+		mctx, cancel := m.within(ctx, registerTimeout)
+		err := m.ipcp.Unregister(mctx, h)
+		cancel()
+		if err != nil {
+			failed(m, err)
+			continue
+		}
+		i.infof("Unregistered %v from %d.", text(n.name), m.id)
+	}
+	for _, m := range add {
+		h := m.hashAlgo().Sum(n.name)
+		mctx, cancel := m.within(ctx, registerTimeout)
+		err := m.ipcp.Register(mctx, h)
+		cancel()
+		if err != nil {
+			failed(m, err)
+			continue
+		}
+		i.mu.Lock()
+		if !m.gone {
+			n.registered[m] = h
+		}
+		i.mu.Unlock()
+		i.infof("Registered %v with IPCP %d as %s.", text(n.name), m.id, h.Short())
+	}
+	return errs
+}
+
+func (m *member) hashAlgo() layer.HashAlgo {
+	m.irm.mu.Lock()
+	defer m.irm.mu.Unlock()
+	return m.info.Hash
+}
+
+// registrationDiff returns the members to register with and to unregister
+// from. A name is wanted in every layer while somebody listens to it, else
+// where an administrator registered it.
+func (i *IRM) registrationDiff(n *name) (add, drop []*member) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for _, m := range i.layersLocked() {
+		_, want := n.wanted[m]
+		want = want || n.listeners > 0
+		_, have := n.registered[m]
+		switch {
+		case want && !have:
+			add = append(add, m)
+		case have && !want:
+			drop = append(drop, m)
+		}
+	}
+	return add, drop
+}
+
+// layerJoined registers, with a member that has just come into a layer,
+// the names that processes listen to.
+func (i *IRM) layerJoined(ctx context.Context) {
+	i.mu.Lock()
+	var listened []*name
+	for _, n := range i.names {
+		if n.listeners > 0 {
+			listened = append(listened, n)
+		}
+	}
+	i.mu.Unlock()
+	for _, n := range listened {
+		for m, err := range i.reconcile(ctx, n) {
+			i.warnf("Failed to register %v with IPCP %d: %v.", text(n.name), m.id, err)
+		}
+	}
+}
+
+// Listen binds the process to the name, which is created if it is missing,
+// and registers it with every layer of the node, also with those that come
+// later. stop undoes what this call did; it may be called more than once.
+//
+// A layer that refuses the name is only an error if all do.
+func (p *Process) Listen(ctx context.Context, s string) (stop func(), err error) {
+	i := p.irm
+	i.mu.Lock()
+	n, b, err := p.bindLocked(s)
+	if err != nil {
+		i.mu.Unlock()
+		return nil, fmt.Errorf("listen to %q: %w", s, err)
+	}
+	b.listeners++
+	n.listeners++
+	i.mu.Unlock()
+	errs := i.reconcile(ctx, n)
+	i.mu.Lock()
+	nowhere := len(n.registered) == 0
+	i.mu.Unlock()
+	for m, e := range errs {
+		i.warnf("Failed to register %v with IPCP %d: %v.", text(s), m.id, e)
+		err = errors.Join(err, fmt.Errorf("listen to %q: register with IPCP %d: %w", s, m.id, e))
+	}
+	if err != nil && nowhere {
+		p.unlisten(n, b)
+		return nil, err
+	}
+	done := false // guarded by mu
+	return func() {
+		i.mu.Lock()
+		first := !done
+		done = true
+		i.mu.Unlock()
+		if first {
+			p.unlisten(n, b)
+		}
+	}, nil
+}
+
+// unlisten takes back one Listen. If the binding has gone with its process,
+// or with the name, so has the count.
+func (p *Process) unlisten(n *name, b *binding) {
+	i := p.irm
+	i.mu.Lock()
+	if p.names[n] != b || b.listeners == 0 {
+		i.mu.Unlock()
+		return
+	}
+	b.listeners--
+	n.listeners--
+	if b.unusedLocked() {
+		p.unbindLocked(n)
+	}
+	i.mu.Unlock()
+	i.tidy(n)
+}
