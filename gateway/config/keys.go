@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package config
+
+import (
+	"fmt"
+	"io"
+	"strings"
+)
+
+// Key documents one key of the file.
+type Key struct {
+	Name    string
+	Default string // as TOML; empty: none, the key or an alternative must be set
+	Example string // as TOML; empty: the default is shown, commented out
+	Unit    string
+	Reload  string // what a reload does
+	Doc     string
+}
+
+// What a reload (SIGHUP) does with a changed key.
+const (
+	atOnce  = "applied at once"
+	nextUse = "applied to the next connection"
+	restart = "needs a restart of the gateway"
+)
+
+// TopKeys documents the keys outside of tables.
+var TopKeys = []Key{
+	{Name: "irmd", Default: "false", Reload: restart,
+		Doc: "Use the IRM daemon that runs in run_dir. false: the gateway has a node of its own, set up by the tables below."},
+	{Name: "run_dir", Default: `""`, Reload: restart,
+		Doc: "Directory of the control sockets. Empty: $O7S_RUN_DIR, or /run/ouroboros for root, or $XDG_RUNTIME_DIR/ouroboros."},
+}
+
+// TunnelKeys documents the keys of a [[tunnel]].
+var TunnelKeys = []Key{
+	{Name: "name", Example: `"office"`, Reload: "a tunnel of a new name is started, one that is gone is stopped",
+		Doc: "Name of the tunnel in logs, status and reload."},
+	{Name: "device", Default: `"o7gw%d"`, Reload: restart,
+		Doc: "Name of the network interface that is made, at most 15 characters; %d stands for a free number."},
+	{Name: "listen", Example: `"office.vpn"`, Reload: restart,
+		Doc: "Server: the Ouroboros name to serve. Either listen or connect."},
+	{Name: "connect", Example: "#", Default: `"office.vpn"`, Reload: restart,
+		Doc: "Client: the name of a server to keep a flow to."},
+	{Name: "mode", Default: `"o7gw"`, Reload: restart,
+		Doc: `"plain" speaks with ovpn: one peer, bare IP packets, nothing announced; the peer is given the prefixes of allow.`},
+	{Name: "address", Default: "[]", Example: `["10.77.0.1/24", "fd00:77::1/64"]`, Reload: restart,
+		Doc: "Addresses of the interface with their prefix lengths."},
+	{Name: "announce", Default: "[]", Reload: atOnce,
+		Doc: "Prefixes behind this gateway to tell the peers, beside the own addresses; on a server also the clients' network, so that clients reach each other."},
+	{Name: "allow", Default: "the networks of address", Reload: atOnce,
+		Doc: "Prefixes that peers may announce; packets from elsewhere are dropped."},
+	{Name: "routes", Default: "true", Reload: atOnce,
+		Doc: "Give the kernel routes to what peers announce. A default route is never set."},
+	{Name: "relay", Default: "false", Reload: atOnce,
+		Doc: "Carry packets between peers without the kernel, its routing and its firewall."},
+	{Name: "mtu", Default: "0", Unit: "bytes", Reload: atOnce,
+		Doc: "MTU of the interface; 0 follows the flows."},
+	{Name: "mss_clamp", Default: "true", Reload: atOnce,
+		Doc: "Lower the MSS option of TCP connections to what fits the flow."},
+	{Name: "max_peers", Default: "256", Unit: "peers", Reload: nextUse,
+		Doc: "Clients that a server takes at once."},
+	{Name: "timeout", Default: `"15s"`, Unit: "time", Reload: nextUse,
+		Doc: "Client: silence after which the flow is given up. Keepalives go every quarter of it."},
+	{Name: "reconnect_min", Default: `"500ms"`, Unit: "time", Reload: atOnce,
+		Doc: "Longest first pause before a client connects again; pauses are random, and their limit doubles."},
+	{Name: "reconnect_max", Default: `"30s"`, Unit: "time", Reload: atOnce,
+		Doc: "Upper end of that limit."},
+}
+
+// sampleHead is the part of the sample before the keys of the gateway.
+const sampleHead = `# Configuration of o7gw. Check it with "o7gw check FILE"; "kill -HUP" makes a
+# running gateway read it again. Each key says: unit, default, what a reload does.
+
+`
+
+const sampleNode = `# The embedded node: tables as in the configuration of irmd. Hosts of a udp4
+# layer find each other's services by the table hosts.
+[udp4.internet]
+bootstrap = "internet"
+ip        = "192.0.2.1"          # own address
+# hosts   = { "office.vpn" = "192.0.2.1" }   # on clients: who serves what
+
+`
+
+// Sample writes a commented file with every key; it is valid.
+func Sample(w io.Writer) error {
+	var b strings.Builder
+	b.WriteString(sampleHead)
+	for _, k := range TopKeys {
+		k.write(&b)
+	}
+	b.WriteString("\n" + sampleNode)
+	b.WriteString("# A tunnel: IP packets between a network interface and flows.\n[[tunnel]]\n")
+	for _, k := range TunnelKeys {
+		k.write(&b)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// write writes the key with its comment.
+func (k *Key) write(b *strings.Builder) {
+	facts := []string{}
+	if k.Unit != "" {
+		facts = append(facts, "unit: "+k.Unit)
+	}
+	if k.Default != "" && k.Example != "#" {
+		facts = append(facts, "default: "+k.Default)
+	}
+	facts = append(facts, "reload: "+k.Reload)
+	for _, line := range wrap(k.Doc+" ("+strings.Join(facts, "; ")+")", 76) {
+		fmt.Fprintf(b, "# %s\n", line)
+	}
+	switch {
+	case k.Example != "" && k.Example != "#":
+		fmt.Fprintf(b, "%s = %s\n", k.Name, k.Example)
+	case strings.HasPrefix(k.Default, "the "):
+		fmt.Fprintf(b, "# %s = []\n", k.Name)
+	default:
+		fmt.Fprintf(b, "# %s = %s\n", k.Name, k.Default)
+	}
+}
+
+// wrap breaks text into lines of at most width bytes.
+func wrap(text string, width int) []string {
+	var lines []string
+	line := ""
+	for _, word := range strings.Fields(text) {
+		if line != "" && len(line)+1+len(word) > width {
+			lines = append(lines, line)
+			line = ""
+		}
+		if line != "" {
+			line += " "
+		}
+		line += word
+	}
+	return append(lines, line)
+}
