@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"o7gw/o7s"
+)
+
+const (
+	// firstFD is the number of the first flow, as the prototype counts.
+	firstFD = 64
+	// quietLimit is the silence after which a flow of a client counts as
+	// left. The longest interval of a client is 10 s; the prototype's 10 s
+	// cut those off.
+	quietLimit = 15 * time.Second
+	// retryPause is the pause after a failed accept; without it, a daemon in
+	// trouble would be flooded.
+	retryPause = time.Second
+)
+
+// server answers requests of many clients.
+type server struct {
+	opt    options
+	stderr io.Writer
+
+	mu   sync.Mutex
+	out  io.Writer // guarded by mu
+	used []bool    // guarded by mu; used[i]: flow number firstFD+i is taken
+}
+
+// serve is the server mode: it accepts until a signal comes or the listener
+// ends.
+func serve(ctx context.Context, stack *o7s.Stack, opt options, stdout, stderr io.Writer) int {
+	s := &server{opt: opt, stderr: stderr, out: stdout}
+	l, err := stack.Listen(ctx, opt.name)
+	if err != nil {
+		fmt.Fprintf(stderr, "oping: %v\n", err)
+		return 1
+	}
+	defer l.Close()
+	if opt.busy {
+		s.say("Ouroboros ping server started. [busy-poll]\n")
+		return s.busy(ctx, l)
+	}
+	s.say("Ouroboros ping server started.\n")
+	var flows sync.WaitGroup
+	defer flows.Wait()
+	for {
+		flow, err := l.AcceptFlow(ctx)
+		switch {
+		case ctx.Err() != nil:
+			if err == nil {
+				flow.Close()
+			}
+			return 0
+		case err != nil:
+			s.say("Failed to accept flow: %d \n", number(err))
+			if !pause(ctx, retryPause) {
+				return 0
+			}
+		default:
+			flows.Go(func() { s.answerAll(ctx, flow) })
+		}
+	}
+}
+
+// pause waits; it reports false if the context ended first.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
+func (s *server) say(format string, args ...any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	fmt.Fprintf(s.out, format, args...)
+}
+
+// takeFD takes the lowest free flow number.
+func (s *server) takeFD() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, used := range s.used {
+		if !used {
+			s.used[i] = true
+			return firstFD + i
+		}
+	}
+	s.used = append(s.used, true)
+	return firstFD + len(s.used) - 1
+}
+
+func (s *server) freeFD(fd int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.used[fd-firstFD] = false
+}
+
+// answerAll serves one flow until its end, a long silence or a signal.
+func (s *server) answerAll(ctx context.Context, flow *o7s.Flow) {
+	fd := s.takeFD()
+	defer s.freeFD(fd)
+	defer flow.Close()
+	// Closing wakes the reader at once.
+	defer context.AfterFunc(ctx, func() { flow.Close() })()
+	s.say("New flow %d.\n", fd)
+	if s.opt.poll {
+		flow.SetNonblock(true)
+	}
+	buf := make([]byte, maxSize)
+	var armed time.Time
+	for {
+		// A deadline costs more than a small packet: move it once a second.
+		if now := time.Now(); now.Sub(armed) > time.Second {
+			armed = now
+			flow.SetDeadline(now.Add(quietLimit))
+		}
+		n, truncated, err := flow.ReadPacket(buf)
+		for temporary(err) && time.Since(armed) < quietLimit {
+			n, truncated, err = flow.ReadPacket(buf)
+		}
+		switch {
+		case ctx.Err() != nil || errors.Is(err, io.EOF):
+			return
+		case errors.Is(err, os.ErrDeadlineExceeded) || temporary(err):
+			s.say("Flow %d timed out.\n", fd)
+			return
+		case err != nil:
+			fmt.Fprintf(s.stderr, "oping: flow %d: %v\n", fd, err)
+			return
+		}
+		if !s.opt.quiet {
+			s.say("Received %d bytes on fd %d.\n", n, fd)
+		}
+		if truncated || !answer(buf[:n]) {
+			s.say("Invalid message on fd %d.\n", fd)
+			continue
+		}
+		if err := flow.WritePacket(buf[:n]); err != nil && !temporary(err) {
+			s.say("Error writing to flow (fd %d).\n", fd)
+		}
+	}
+}
+
+// busy accepts one flow and spins on it, for the lowest latency.
+func (s *server) busy(ctx context.Context, l *o7s.Listener) int {
+	flow, err := l.AcceptFlow(ctx)
+	if err != nil {
+		if ctx.Err() != nil {
+			return 0
+		}
+		s.say("Failed to accept flow: %d \n", number(err))
+		return 1
+	}
+	defer flow.Close()
+	s.say("New flow %d (busy-poll).\n", firstFD)
+	flow.SetNonblock(true)
+	buf := make([]byte, maxSize)
+	for ctx.Err() == nil {
+		n, truncated, err := flow.ReadPacket(buf)
+		switch {
+		case temporary(err):
+		case err != nil:
+			return 0
+		case !truncated && answer(buf[:n]):
+			if err := flow.WritePacket(buf[:n]); err != nil && !temporary(err) {
+				s.say("Error writing to flow (fd %d).\n", firstFD)
+			}
+		}
+	}
+	return 0
+}

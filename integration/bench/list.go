@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package main
+
+// benchmarks are in the order of the table of the issues that ask for them.
+var benchmarks = []benchmark{
+	{"local_ping", "flood ping of 64 bytes between two local processes", "≤ 5 µs", localPing},
+	{"local_pps64", "64-byte packets on one local flow, nothing lost", "≥ 3 000 000", localPPS},
+	{"udp4_pps1024", "1024-byte packets on a raw flow over udp4, delivered", "≥ 400 000", udp4PPS},
+	{"udp4_ping", "oping over udp4, every ms", "≤ 100 µs", udp4Ping},
+	{"udp4_ping_flood", "oping -f over udp4", "≤ 80 µs", udp4PingFlood},
+	{"udp4_alloc", "allocation of a flow to a remote name over udp4", "≤ 1000 µs", udp4Alloc},
+	{"tunnel_tcp", "one TCP stream through the tunnel over udp4", "≥ 1.3 × wireguard-go, ≥ 0.25 × veth", tunnelTCP},
+	{"tunnel_tcp_reverse", "the same in the other direction", "≥ 1.3 × wireguard-go, ≥ 0.25 × veth", tunnelTCPReverse},
+	{"tunnel_ping", "ping through the tunnel", "≤ 0.9 × wireguard-go", tunnelPing},
+	{"flows10k", "10 000 flows open at once between two processes, all echoing", "works", flows10k},
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+)
+
+// pings measures round trips with oping: medians of runs with the arguments.
+func (p *pair) pings(ctx context.Context, figureName string, runs int, args string) ([]figure, error) {
+	const name = "op"
+	if err := p.daemons(ctx, name); err != nil {
+		return nil, err
+	}
+	server, err := p.program(1, "oping", "-l", "-Q", "-n", name)
+	if err != nil {
+		return nil, err
+	}
+	if err := server.WaitFor(ctx, "started"); err != nil {
+		return nil, err
+	}
+	var medians []float64
+	for range runs {
+		client, err := p.program(0, "oping", strings.Fields("-n "+name+" -Q --json "+args)...)
+		if err != nil {
+			return nil, err
+		}
+		var r struct {
+			Sent, Received int
+			End            string
+			RTT            struct{ P50 float64 } `json:"rtt_us"`
+		}
+		if err := result(ctx, client, &r); err != nil {
+			return nil, err
+		}
+		if r.End != "done" || r.Received == 0 {
+			return nil, fmt.Errorf("oping ended with %q, %d of %d replies", r.End, r.Received, r.Sent)
+		}
+		medians = append(medians, r.RTT.P50)
+	}
+	return []figure{newFigure(figureName, "µs", medians, nil)}, nil
+}
+
+func localPing(ctx context.Context, b *bench) ([]figure, error) {
+	p, err := b.single()
+	if err != nil {
+		return nil, err
+	}
+	defer p.Close()
+	return p.pings(ctx, "local_ping", 5, "-f -d 1s")
+}
+
+func udp4Ping(ctx context.Context, b *bench) ([]figure, error) {
+	p, err := b.pair()
+	if err != nil {
+		return nil, err
+	}
+	defer p.Close()
+	return p.pings(ctx, "udp4_ping", 5, "-i 1ms -c 1000")
+}
+
+func udp4PingFlood(ctx context.Context, b *bench) ([]figure, error) {
+	p, err := b.pair()
+	if err != nil {
+		return nil, err
+	}
+	defer p.Close()
+	return p.pings(ctx, "udp4_ping_flood", 5, "-f -d 1s")
+}

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"o7gw/integration/lab"
+)
+
+// The TCP benchmarks alternate runs of the tunnel, of wireguard-go and of the
+// bare veth between the same hosts.
+const (
+	tcpRounds  = 4
+	tcpSeconds = 2
+)
+
+func tunnelTCP(ctx context.Context, b *bench) ([]figure, error) {
+	return b.tcp(ctx, "tunnel_tcp")
+}
+
+func tunnelTCPReverse(ctx context.Context, b *bench) ([]figure, error) {
+	return b.tcp(ctx, "tunnel_tcp_reverse", "-R")
+}
+
+// tcp measures one stream with iperf3.
+func (b *bench) tcp(ctx context.Context, name string, args ...string) ([]figure, error) {
+	p, paths, err := b.paths(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer p.Close()
+	server, err := p.hosts[1].Start(exec.Command("iperf3", "-s", "--forceflush"))
+	if err != nil {
+		return nil, err
+	}
+	if err := server.WaitFor(ctx, "listening"); err != nil {
+		return nil, err
+	}
+	rates := map[string][]float64{}
+	for range tcpRounds {
+		for path, to := range paths {
+			rate, err := iperf(ctx, p.hosts[0], to, args...)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", path, err)
+			}
+			rates[path] = append(rates[path], rate)
+		}
+	}
+	return []figure{ourFigure(name, "Gbit/s", rates)}, nil
+}
+
+// our is the path that is measured, the others are peers.
+const our = "o7gw"
+
+func ourFigure(name, unit string, runs map[string][]float64) figure {
+	ours := runs[our]
+	delete(runs, our)
+	return newFigure(name, unit, ours, runs)
+}
+
+// paths makes two hosts with the tunnel, wireguard-go and the veth, and returns the
+// address of the second host on each.
+func (b *bench) paths(ctx context.Context) (*pair, map[string]netip.Addr, error) {
+	p, err := b.pair()
+	if err != nil {
+		return nil, nil, err
+	}
+	tunnel, err := p.tunnel(ctx)
+	if err != nil {
+		p.Close()
+		return nil, nil, fmt.Errorf("tunnel: %w", err)
+	}
+	wg, err := p.wireguard(ctx)
+	if err != nil {
+		p.Close()
+		return nil, nil, fmt.Errorf("wireguard-go: %w", err)
+	}
+	return p, map[string]netip.Addr{our: tunnel, "wireguard-go": wg, "veth": p.outer[1]}, nil
+}
+
+// tunnel starts a gateway with an embedded node on each host and returns the
+// address of the second inside the tunnel.
+func (p *pair) tunnel(ctx context.Context) (netip.Addr, error) {
+	inner := [2]netip.Addr{netip.MustParseAddr("10.22.0.1"), netip.MustParseAddr("10.22.0.2")}
+	tunnels := [2]lab.Tunnel{{Connect: "gw"}, {Listen: "gw"}}
+	layers := [2]lab.UDPLayer{{Hosts: map[string]netip.Addr{"gw": p.outer[1]}}, {}}
+	for i := 1; i >= 0; i-- {
+		tunnels[i].Device = "o7"
+		tunnels[i].Addresses = []netip.Prefix{netip.PrefixFrom(inner[i], 24)}
+		layers[i].Name, layers[i].IP = "udp", p.outer[i]
+		_, err := p.hosts[i].StartGateway(ctx, filepath.Join(p.b.bin, "o7gw"),
+			filepath.Join(p.dir, fmt.Sprint("g", i)), layers[i].String()+tunnels[i].String())
+		if err != nil {
+			return netip.Addr{}, err
+		}
+	}
+	return inner[1], p.hosts[0].Reach(ctx, inner[1])
+}
+
+// iperf runs one TCP stream and returns what arrived, in Gbit/s.
+func iperf(ctx context.Context, from *lab.Host, to netip.Addr, args ...string) (float64, error) {
+	args = append([]string{"-c", to.String(), "-t", strconv.Itoa(tcpSeconds), "-J"}, args...)
+	out, err := from.Run(ctx, "iperf3", args...)
+	if err != nil {
+		return 0, fmt.Errorf("%w\n%s", err, out)
+	}
+	var r struct {
+		End struct {
+			Received struct {
+				BPS float64 `json:"bits_per_second"`
+			} `json:"sum_received"`
+		}
+	}
+	if err := json.Unmarshal([]byte(out), &r); err != nil {
+		return 0, fmt.Errorf("output of iperf3: %w", err)
+	}
+	if r.End.Received.BPS == 0 {
+		return 0, fmt.Errorf("nothing arrived:\n%s", out)
+	}
+	return r.End.Received.BPS / 1e9, nil
+}
+
+// tunnelPing measures ping through the tunnel and through wireguard-go,
+// alternately.
+func tunnelPing(ctx context.Context, b *bench) ([]figure, error) {
+	p, paths, err := b.paths(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer p.Close()
+	delete(paths, "veth")
+	medians := map[string][]float64{}
+	for range 5 {
+		for path, to := range paths {
+			m, err := pingMedian(ctx, p.hosts[0], to)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", path, err)
+			}
+			medians[path] = append(medians[path], m)
+		}
+	}
+	return []figure{ourFigure("tunnel_ping", "µs", medians)}, nil
+}
+
+// pingMedian pings 200 times, every 5 ms, and returns the median in µs.
+func pingMedian(ctx context.Context, from *lab.Host, to netip.Addr) (float64, error) {
+	out, err := from.Run(ctx, "ping", "-c", "200", "-i", "0.005", to.String())
+	if err != nil {
+		return 0, fmt.Errorf("%w\n%s", err, out)
+	}
+	var times []float64
+	for lines := bufio.NewScanner(strings.NewReader(out)); lines.Scan(); {
+		_, after, found := strings.Cut(lines.Text(), " time=")
+		if !found {
+			continue
+		}
+		ms, err := strconv.ParseFloat(strings.TrimSuffix(after, " ms"), 64)
+		if err != nil {
+			return 0, fmt.Errorf("output of ping: %w", err)
+		}
+		times = append(times, ms*1000)
+	}
+	if len(times) < 100 {
+		return 0, fmt.Errorf("only %d replies:\n%s", len(times), out)
+	}
+	return median(times), nil
+}
