@@ -27,7 +27,7 @@ import (
 
 const module = "o7gw"
 
-// pkg is what `go list -json` tells of a package.
+// pkg is what `go list -e -json` tells of a package.
 type pkg struct {
 	ImportPath string
 	Dir        string
@@ -37,7 +37,7 @@ type pkg struct {
 
 func packages(t *testing.T) []pkg {
 	t.Helper()
-	out, err := exec.Command("go", "list", "-json=ImportPath,Dir,GoFiles,Imports", "./...").Output()
+	out, err := exec.Command("go", "list", "-e", "-json=ImportPath,Dir,GoFiles,Imports", "./...").Output()
 	if err != nil {
 		var exit *exec.ExitError
 		if errors.As(err, &exit) {
