@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"time"
 
-	"o7gw/o7s/ipcp"
 	"o7gw/o7s/layer"
 	"o7gw/o7s/qos"
 )
@@ -18,34 +17,27 @@ import (
 // (the prototype's default, spec 10 §8).
 const allocTimeout = 20 * time.Second
 
-// Allocate sends a flow request to each known address of the name in turn,
+// allocate sends a flow request to each known address of the name in turn,
 // until one accepts. None of them is sent twice: a C responder would take the
 // copy for a new request. The time until the deadline of ctx is shared among
 // the addresses that are left.
-func (p *IPCP) Allocate(ctx context.Context, dst layer.Hash, qs qos.Spec, data []byte) (layer.Port, []byte, error) {
-	if p.State() != ipcp.Operational || !p.enter() {
-		return nil, nil, layer.ErrIPCPState
-	}
-	defer p.busy.Done()
-	if len(dst) != hashLen {
-		return nil, nil, fmt.Errorf("allocate: hash has %d bytes, not %d: %w", len(dst), hashLen, layer.ErrInvalid)
-	}
+func (p *IPCP) allocate(ctx context.Context, dst layer.Hash, qs qos.Spec, data []byte) (layer.Port, []byte, error) {
 	if len(data) > maxRequestData {
-		return nil, nil, fmt.Errorf("allocate: request data has %d bytes, above %d: %w", len(data), maxRequestData, layer.ErrInvalid)
+		return nil, nil, fmt.Errorf("request data has %d bytes, above %d: %w", len(data), maxRequestData, layer.ErrInvalid)
 	}
 	addrs, err := p.dir.lookup(dst, time.Now())
 	if err != nil {
-		return nil, nil, fmt.Errorf("allocate: %w", err)
+		return nil, nil, fmt.Errorf("%w", err)
 	}
 	if len(addrs) == 0 {
-		return nil, nil, fmt.Errorf("allocate: no address is known for %s: %w", dst.Hex(), layer.ErrNoName)
+		return nil, nil, fmt.Errorf("no address is known for %s: %w", dst.Hex(), layer.ErrNoName)
 	}
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, allocTimeout)
 		defer cancel()
 	}
-	last := fmt.Errorf("allocate: no time left: %w", layer.ErrTimedOut)
+	last := fmt.Errorf("no time left: %w", layer.ErrTimedOut)
 	for i, at := range addrs {
 		if ctx.Err() != nil {
 			break
@@ -55,7 +47,7 @@ func (p *IPCP) Allocate(ctx context.Context, dst layer.Hash, qs qos.Spec, data [
 			return port, answer, nil
 		}
 		last = err
-		if errors.Is(ctx.Err(), context.Canceled) || errors.Is(err, layer.ErrIPCPState) {
+		if errors.Is(ctx.Err(), context.Canceled) {
 			break // says nothing about the address
 		}
 		p.dir.failed(dst, at)
@@ -78,18 +70,17 @@ func (p *IPCP) try(ctx context.Context, left int, at endpoint, dst layer.Hash, q
 	case r := <-f.answer:
 		return f.settled(r)
 	case <-ctx.Done():
-	case <-p.quit:
 	}
 	if f.state.CompareAndSwap(pending, ended) {
 		p.flows.remove(f, time.Now())
 		f.in.Close()
 		switch err := ctx.Err(); {
-		case err == nil:
-			return nil, nil, fmt.Errorf("allocate: IPCP closed: %w", layer.ErrIPCPState)
+		case p.Context().Err() != nil:
+			return nil, nil, fmt.Errorf("IPCP closed: %w", layer.ErrIPCPState)
 		case errors.Is(err, context.DeadlineExceeded):
-			return nil, nil, fmt.Errorf("allocate: no answer from %v: %w", at, layer.ErrTimedOut)
+			return nil, nil, fmt.Errorf("no answer from %v: %w", at, layer.ErrTimedOut)
 		default:
-			return nil, nil, fmt.Errorf("allocate: %w", err)
+			return nil, nil, fmt.Errorf("%w", err)
 		}
 	}
 	return f.settled(<-f.answer) // it came at the last moment
@@ -99,7 +90,7 @@ func (p *IPCP) try(ctx context.Context, left int, at endpoint, dst layer.Hash, q
 func (f *flow) settled(r reply) (layer.Port, []byte, error) {
 	if r.response != 0 {
 		f.in.Close()
-		return nil, nil, fmt.Errorf("allocate: refused by %v: %w", f.peer.at, refusal(r.response))
+		return nil, nil, fmt.Errorf("refused by %v: %w", f.peer.at, refusal(r.response))
 	}
 	return f, r.data, nil
 }

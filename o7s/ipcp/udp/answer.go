@@ -17,8 +17,7 @@ const (
 	// a C peer: it records whom it expects a reply from only after it has
 	// sent the request (UDP-7).
 	replyDelay = time.Millisecond
-	// maxWaiting is how many requests may wait for the answer of the upper
-	// side.
+	// maxWaiting is how many requests may wait for their answer.
 	maxWaiting = 4096
 )
 
@@ -48,22 +47,16 @@ func (p *IPCP) requested(r request, from endpoint) {
 		return
 	}
 	a := &answer{ipcp: p, from: from, eid: r.eid, qos: r.qos, arrived: time.Now()}
-	p.mu.Lock()
-	_, registered := p.names[r.dst]
-	full := p.waiting >= maxWaiting
-	if !full {
-		p.waiting++
-	}
-	p.mu.Unlock()
 	switch {
-	case full:
+	case p.waiting.Add(1) > maxWaiting:
+		p.waiting.Add(-1)
 		p.stats.busy.Add(1)
-	case !registered: // UDP-16
+	case !p.names.Has(r.dst): // UDP-16
 		p.stats.unregistered.Add(1)
 		a.Refuse(layer.ErrNoName)
 	default:
 		p.stats.requests.Add(1)
-		p.env.Upper.FlowRequested(&layer.Request{Dst: r.dst, QoS: r.qos, Data: bytes.Clone(r.data), Answerer: a})
+		p.Upper().FlowRequested(&layer.Request{Dst: r.dst, QoS: r.qos, Data: bytes.Clone(r.data), Answerer: a})
 	}
 }
 
@@ -112,24 +105,17 @@ func (a *answer) Refuse(code layer.Errno) {
 // Ignore implements layer.Answerer.
 func (a *answer) Ignore() {
 	if !a.done.Swap(true) {
-		a.settled()
+		a.ipcp.waiting.Add(-1)
 	}
-}
-
-// settled makes room for another request.
-func (a *answer) settled() {
-	a.ipcp.mu.Lock()
-	a.ipcp.waiting--
-	a.ipcp.mu.Unlock()
 }
 
 // reply sends what message returns, at once or when a C peer is ready for it.
 // The caller has entered; Close waits for the delay, a millisecond at most.
 func (a *answer) reply(to *peer, cube qos.Cube, message func() reply) {
 	send := func() {
-		defer a.ipcp.busy.Done()
+		defer a.ipcp.replies.Done()
 		a.ipcp.out.manage(to, cube, message().append)
-		a.settled()
+		a.ipcp.waiting.Add(-1)
 	}
 	if wait := replyDelay - time.Since(a.arrived); a.caps.Load() == 0 && wait > 0 {
 		time.AfterFunc(wait, send)

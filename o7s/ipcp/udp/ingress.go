@@ -8,7 +8,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"o7gw/o7s/ipcp"
 	"o7gw/o7s/packet"
 )
 
@@ -51,7 +50,7 @@ type ingress struct {
 type groControl [24]byte
 
 func newIngress(p *IPCP) *ingress {
-	in := &ingress{ipcp: p, largest: maxDatagram(p.typ) + overshoot, slab: make([]byte, slots*slotSize)}
+	in := &ingress{ipcp: p, largest: maxDatagram(p.Type()) + overshoot, slab: make([]byte, slots*slotSize)}
 	for i := range in.msgs {
 		in.iovs[i].Base = &in.slab[i*slotSize]
 		in.iovs[i].SetLen(slotSize)
@@ -62,10 +61,10 @@ func newIngress(p *IPCP) *ingress {
 	return in
 }
 
-// run reads until the IPC process shuts down.
+// run reads until the IPC process closes.
 func (in *ingress) run() {
 	defer func() { packet.ReleaseBatch(in.empty[:in.left]) }()
-	for in.ipcp.State() == ipcp.Operational {
+	for !in.ipcp.stopped.Load() {
 		n := in.read()
 		if n == 0 {
 			if !in.ipcp.sock.wait(unix.POLLIN) {

@@ -146,7 +146,7 @@ func (o *outlet) refused(errno unix.Errno) {
 		case unix.EIO: // the device cannot do the checksums
 			o.sock.gsoOff(errno)
 			return
-		case unix.EINVAL: // segments above the MTU, say, on the path to this peer
+		case unix.EINVAL, unix.EMSGSIZE: // segments above the MTU of the path, say
 			o.gsoOffTo(o.items[o.start].to, errno)
 			return
 		}

@@ -35,7 +35,7 @@ type socket struct {
 }
 
 // listen opens the socket and finds out what the kernel offers.
-func listen(at endpoint) (*socket, error) {
+func listen(at endpoint, log *slog.Logger) (*socket, error) {
 	family := unix.AF_INET6
 	var sa unix.Sockaddr = &unix.SockaddrInet6{Port: int(at.port), ZoneId: at.scope, Addr: at.ip}
 	if at.is4() {
@@ -63,7 +63,7 @@ func listen(at endpoint) (*socket, error) {
 		unix.Close(fd)
 		return nil, os.NewSyscallError("eventfd", err)
 	}
-	s := &socket{fd: fd, stop: stop}
+	s := &socket{fd: fd, stop: stop, log: log}
 	// A segment size of 0 changes nothing, but an old kernel refuses it.
 	s.gso.Store(unix.SetsockoptInt(fd, unix.SOL_UDP, unix.UDP_SEGMENT, 0) == nil)
 	s.gro = unix.SetsockoptInt(fd, unix.SOL_UDP, unix.UDP_GRO, 1) == nil
