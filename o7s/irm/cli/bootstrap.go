@@ -87,7 +87,7 @@ func (c *call) bootstrap(p irm.IPCPInfo, w words) error {
 				return err
 			}
 		} else {
-			c.warn("Can not bind this IPCP type, autobind disabled.")
+			c.warn("Can not bind this IPCP type,autobind disabled.")
 		}
 	}
 	if err := c.client.Bootstrap(c.ctx, p.ID, cfg); err != nil {

@@ -13,29 +13,39 @@ import (
 // document collects what is wrong with a file, so that a user sees all of it
 // at once.
 type document struct {
-	file string
-	data []byte
-	errs []*Error
+	file     string
+	data     []byte
+	mistakes []mistake
 }
 
+type mistake struct {
+	at   position
+	path []string
+	msg  string
+}
+
+// maxErrors is how many mistakes are told: more help nobody, and each costs a
+// walk through the file for its line.
+const maxErrors = 20
+
 func (d *document) errorf(at position, path []string, format string, args ...any) {
-	line, column := lineColumn(d.data, at)
-	d.errs = append(d.errs, &Error{File: d.file, Line: line, Column: column, Key: dotted(path), Msg: fmt.Sprintf(format, args...)})
+	d.mistakes = append(d.mistakes, mistake{at, path, fmt.Sprintf(format, args...)})
 }
 
 // err joins the mistakes in the order of the file.
 func (d *document) err() error {
-	slices.SortStableFunc(d.errs, func(a, b *Error) int {
-		if a.Line != b.Line {
-			return a.Line - b.Line
+	slices.SortStableFunc(d.mistakes, func(a, b mistake) int { return int(a.at - b.at) })
+	var errs []error
+	for i, m := range d.mistakes {
+		e := &Error{File: d.file, Key: dotted(m.path), Msg: m.msg}
+		e.Line, e.Column = lineColumn(d.data, m.at)
+		errs = append(errs, e)
+		if more := len(d.mistakes) - i - 1; i+1 == maxErrors && more > 0 {
+			e.Msg += fmt.Sprintf(" (and %d more mistakes)", more)
+			break
 		}
-		return a.Column - b.Column
-	})
-	joined := make([]error, len(d.errs))
-	for i, e := range d.errs {
-		joined[i] = e
 	}
-	return errors.Join(joined...)
+	return errors.Join(errs...)
 }
 
 // table reads the keys of one TOML table. Each getter accepts several
