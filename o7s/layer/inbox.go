@@ -4,105 +4,145 @@ package layer
 
 import (
 	"sync"
-	"sync/atomic"
 
 	"o7gw/o7s/packet"
 )
 
-// inboxLimit is how many packets an Inbox keeps before a receiver is set:
-// the peer may send as soon as it was accepted, but nobody may fill our
-// memory with packets for a flow that is not in use yet.
-const inboxLimit = 256
+// Limits of what an Inbox keeps, in packets.
+const (
+	// inboxEarly: the peer may send as soon as it was accepted, but nobody
+	// may fill our memory with packets for a flow that is not in use yet.
+	inboxEarly = 256
+	// inboxBusy: what other goroutines deliver while one is with the
+	// receiver. Some batches; a receiver that is slower must lose packets
+	// somewhere.
+	inboxBusy = 1024
+)
 
-// Inbox is the receiving half of a Port: it keeps what arrives before
-// Receive, and delivers nothing after Close. The zero value is ready.
-//
-// Deliver and Notify must not be called concurrently with each other; they
-// may be called concurrently with Receive and Close.
+// Inbox is the receiving half of a Port that is fed by several
+// goroutines. It calls the receiver one call at a time and keeps order, but
+// nobody waits for anybody: whoever finds the receiver idle carries his packets
+// to it at once, and before he leaves also what others brought meanwhile. No
+// lock is held during a call, so a receiver may send, be sent to and close
+// from within. The zero value is ready.
 type Inbox struct {
-	mu      sync.Mutex // guards everything but the fast path
-	r       atomic.Pointer[Receiver]
-	kept    []*packet.Buffer
-	event   Event
-	closed  atomic.Bool
-	dropped atomic.Uint64
+	mu      sync.Mutex
+	r       Receiver         // guarded by mu, as is all below
+	busy    bool             // somebody is with the receiver
+	queue   []*packet.Buffer // waiting for him, or for Receive
+	spare   []*packet.Buffer // empty; its memory is the next queue
+	event   Event            // likewise waiting, behind the queue
+	ended   bool             // Closed was reported
+	closed  bool
+	dropped uint64
 }
 
 // Deliver hands packets to the receiver, or keeps them for it. It takes
-// ownership of the buffers.
+// ownership of the buffers, but not of the slice.
 func (i *Inbox) Deliver(pkts []*packet.Buffer) {
 	if len(pkts) == 0 {
 		return
 	}
-	if i.closed.Load() {
+	i.mu.Lock()
+	switch {
+	case i.closed || i.ended:
+		i.mu.Unlock()
 		packet.ReleaseBatch(pkts)
 		return
-	}
-	if r := i.r.Load(); r != nil {
-		(*r).Packets(pkts)
-		return
-	}
-	i.mu.Lock()
-	if r := i.r.Load(); r != nil { // set meanwhile
+	case i.busy || i.r == nil:
+		limit := inboxBusy
+		if i.r == nil {
+			limit = inboxEarly
+		}
+		n := max(0, min(len(pkts), limit-len(i.queue)))
+		i.queue = append(i.queue, pkts[:n]...)
+		i.dropped += uint64(len(pkts) - n)
 		i.mu.Unlock()
-		(*r).Packets(pkts)
+		packet.ReleaseBatch(pkts[n:])
 		return
 	}
-	n := min(len(pkts), inboxLimit-len(i.kept))
-	if i.closed.Load() {
-		n = 0
-	}
-	i.kept = append(i.kept, pkts[:n]...)
+	i.busy = true
+	r := i.r
 	i.mu.Unlock()
-	i.dropped.Add(uint64(len(pkts) - n))
-	packet.ReleaseBatch(pkts[n:])
+	r.Packets(pkts)
+	i.drain(r)
 }
 
-// Notify reports an event, or keeps the last one for the receiver.
+// Notify reports an event behind the packets delivered so far. Of several
+// that wait only the last is reported; after Closed nothing is.
 func (i *Inbox) Notify(e Event) {
 	i.mu.Lock()
-	r := i.r.Load()
-	if r == nil {
-		i.event = e
+	if i.closed || i.ended {
+		i.mu.Unlock()
+		return
 	}
-	i.mu.Unlock()
-	if r != nil && !i.closed.Load() {
-		(*r).Event(e)
-	}
+	i.event = e
+	i.ended = e == Closed
+	i.start()
 }
 
-// Receive sets the receiver and hands it what was kept. A second call
-// panics.
+// Receive sets the receiver and hands it what was kept. A second call panics.
 func (i *Inbox) Receive(r Receiver) {
 	i.mu.Lock()
-	defer i.mu.Unlock()
-	if i.r.Load() != nil {
+	if i.r != nil {
+		i.mu.Unlock()
 		panic("layer: receiver set twice")
 	}
-	kept, event := i.kept, i.event
-	i.kept, i.event = nil, 0
-	if i.closed.Load() {
-		packet.ReleaseBatch(kept)
-		kept, event = nil, 0
+	i.r = r
+	i.start()
+}
+
+// start unlocks i.mu and brings what waits to an idle receiver.
+func (i *Inbox) start() {
+	r := i.r
+	if i.busy || r == nil {
+		i.mu.Unlock()
+		return
 	}
-	// Under the lock, so that nothing delivered meanwhile overtakes.
-	if len(kept) > 0 {
-		r.Packets(kept)
+	i.busy = true
+	i.mu.Unlock()
+	i.drain(r)
+}
+
+// drain brings to the receiver what waits and then marks it idle.
+func (i *Inbox) drain(r Receiver) {
+	i.mu.Lock()
+	for {
+		switch {
+		case i.closed || len(i.queue) == 0 && i.event == 0:
+			i.busy = false
+			i.mu.Unlock()
+			return
+		case len(i.queue) > 0:
+			q := i.queue
+			i.queue, i.spare = i.spare, nil
+			i.mu.Unlock()
+			r.Packets(q)
+			clear(q)
+			i.mu.Lock()
+			i.spare = q[:0]
+		default:
+			e := i.event
+			i.event = 0
+			i.mu.Unlock()
+			r.Event(e)
+			i.mu.Lock()
+		}
 	}
-	if event != 0 {
-		r.Event(event)
-	}
-	i.r.Store(&r)
 }
 
 // Close stops delivery and releases what was kept.
 func (i *Inbox) Close() {
-	i.closed.Store(true)
 	i.mu.Lock()
-	packet.ReleaseBatch(i.kept)
-	i.kept = nil
+	q := i.queue
+	i.closed, i.queue, i.spare, i.event = true, nil, nil, 0
 	i.mu.Unlock()
+	packet.ReleaseBatch(q)
 }
 
-// Dropped returns how many packets arrived too early to be kept.
-func (i *Inbox) Dropped() uint64 { return i.dropped.Load() }
+// Dropped returns how many packets came too early or too fast to be kept.
+func (i *Inbox) Dropped() uint64 {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.dropped
+}

@@ -105,7 +105,7 @@ func TestPipeKeepsEarlyPacketsAndOrder(t *testing.T) {
 
 func TestPipeKeepsLimitedMemory(t *testing.T) {
 	a, b := Pipe()
-	for range inboxLimit + 10 {
+	for range inboxEarly + 10 {
 		a.Send(one("x"))
 	}
 	if d := b.(*pipeEnd).in.Dropped(); d != 10 {
@@ -121,4 +121,52 @@ func TestPipeCloseBeforeReceive(t *testing.T) {
 	r := &recorder{closed: make(chan struct{})}
 	b.Receive(r)
 	<-r.closed
+}
+
+// echo sends every packet back, as a server on the other end may.
+type echo struct {
+	port Port
+	hops int
+}
+
+func (e *echo) Packets(pkts []*packet.Buffer) {
+	if e.hops--; e.hops < 0 {
+		packet.ReleaseBatch(pkts)
+		e.port.Close()
+		return
+	}
+	e.port.Send(pkts)
+}
+
+func (e *echo) Event(Event) {}
+
+func TestPipeReceiversMaySendAndClose(t *testing.T) {
+	a, b := Pipe()
+	ea, eb := &echo{a, 1000}, &echo{b, 1000}
+	a.Receive(ea)
+	b.Receive(eb)
+	a.Send(one("x"))
+	if ea.hops > 0 && eb.hops > 0 {
+		t.Fatalf("the packet stopped with %d and %d hops left", ea.hops, eb.hops)
+	}
+}
+
+func TestPipeManySenders(t *testing.T) {
+	a, b := Pipe()
+	r := &recorder{closed: make(chan struct{})}
+	b.Receive(r)
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for range 200 {
+				a.Send(one("x"))
+			}
+		})
+	}
+	wg.Wait()
+	a.Close()
+	<-r.closed
+	if len(r.got) != 800 {
+		t.Fatalf("%d of 800 packets", len(r.got))
+	}
 }

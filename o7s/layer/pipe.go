@@ -3,7 +3,6 @@
 package layer
 
 import (
-	"sync"
 	"sync/atomic"
 
 	"o7gw/o7s/packet"
@@ -22,36 +21,20 @@ func Pipe() (Port, Port) {
 
 type pipeEnd struct {
 	peer   *pipeEnd
-	mu     sync.Mutex // one Deliver or Notify at a time
 	in     Inbox
 	closed atomic.Bool
 }
 
-func (p *pipeEnd) Send(pkts []*packet.Buffer) {
-	if p.closed.Load() || p.peer.closed.Load() {
-		packet.ReleaseBatch(pkts)
-		return
-	}
-	p.peer.mu.Lock()
-	p.peer.in.Deliver(pkts)
-	p.peer.mu.Unlock()
-}
+func (p *pipeEnd) Send(pkts []*packet.Buffer) { p.peer.in.Deliver(pkts) }
 
 func (p *pipeEnd) Receive(r Receiver) { p.in.Receive(r) }
 
 func (p *pipeEnd) MTU() int { return PipeMTU }
 
 func (p *pipeEnd) Close() error {
-	if p.closed.Swap(true) {
-		return nil
-	}
-	p.in.Close()
-	// In a goroutine of its own: Close may come from within the receiver,
-	// while the peer waits for us in the same way.
-	go func() {
-		p.peer.mu.Lock()
-		defer p.peer.mu.Unlock()
+	if !p.closed.Swap(true) {
+		p.in.Close()
 		p.peer.in.Notify(Closed)
-	}()
+	}
 	return nil
 }
