@@ -196,18 +196,22 @@ func (p *peer) accept(announced []netip.Prefix, mtu int) {
 		ours = intersect(announced, cfg.allowed())
 		ours = slices.DeleteFunc(ours, cfg.isOwn)
 	}
-	set := new(bart.Lite)
-	for _, a := range ours {
-		set.Insert(a)
-	}
 	limit := p.flow.MTU()
 	if mtu > 0 {
 		limit = min(limit, mtu)
 	}
 	p.mtu.Store(int32(limit))
-	p.allowed.Store(set)
+	p.allowed.Store(newSet(ours))
 	p.t.accepted(p, ours)
 	p.log.Info("peer is reachable", "prefixes", ours, "mtu", limit)
+}
+
+func newSet(prefixes []netip.Prefix) *bart.Lite {
+	set := new(bart.Lite)
+	for _, a := range prefixes {
+		set.Insert(a)
+	}
+	return set
 }
 
 // Packets takes a batch from the flow: the other half of the data path. It
