@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package control
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"o7gw/o7s/flow"
+	"o7gw/o7s/irm/irmpb"
+	"o7gw/o7s/layer"
+	"o7gw/o7s/qos"
+	"o7gw/o7s/ring"
+)
+
+// Alloc asks for a flow to a service name.
+func (c *Client) Alloc(ctx context.Context, name string, qs qos.Spec) (*flow.Attachment, error) {
+	op := &irmpb.Request_Alloc{Alloc: &irmpb.Named{Name: []byte(name), Qos: qosToPB(qs)}}
+	return c.attach(ctx, &irmpb.Request{Op: op}, true)
+}
+
+// Accept waits for a flow to the name, or to any name that is bound to this
+// process or its program if the name is empty.
+func (c *Client) Accept(ctx context.Context, name string) (*flow.Attachment, error) {
+	op := &irmpb.Request_Accept{Accept: &irmpb.Named{Name: []byte(name)}}
+	return c.attach(ctx, &irmpb.Request{Op: op}, false)
+}
+
+// Join joins a broadcast layer.
+func (c *Client) Join(ctx context.Context, layerName string) (*flow.Attachment, error) {
+	op := &irmpb.Request_Join{Join: &irmpb.Named{Name: []byte(layerName)}}
+	return c.attach(ctx, &irmpb.Request{Op: op}, true)
+}
+
+// attach sends a request for a flow and opens the ring that comes back. slot
+// says whether the request counts against the client's limit.
+func (c *Client) attach(ctx context.Context, r *irmpb.Request, slot bool) (*flow.Attachment, error) {
+	if slot {
+		select {
+		case c.slots <- struct{}{}:
+			defer func() { <-c.slots }()
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-c.done:
+			return nil, c.Err()
+		}
+	}
+	k, err := c.wait(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	end, err := openRing(k)
+	if err != nil {
+		c.post(deallocRequest(k.id))
+		return nil, fmt.Errorf("open flow: %w", err)
+	}
+	f := k.replies[len(k.replies)-1].GetFlow()
+	return &flow.Attachment{
+		ID:   int(f.GetId()),
+		Name: string(f.GetName()),
+		QoS:  qosFromPB(f.GetQos()),
+		MPL:  time.Duration(f.GetMplNs()),
+		MTU:  int(f.GetMtu()),
+		Ring: end,
+		Dealloc: func() error {
+			c.post(deallocRequest(k.id))
+			return nil
+		},
+	}, nil
+}
+
+// openRing opens the ring of a granted flow. It takes the files.
+func openRing(k *call) (*ring.End, error) {
+	f := k.replies[len(k.replies)-1].GetFlow()
+	if f == nil || len(k.files) != maxFiles || f.GetSide() > uint32(ring.SideB) {
+		closeFiles(k.files)
+		return nil, fmt.Errorf("%w: reply without a flow: %w", errMessage, layer.ErrIRMd)
+	}
+	return ring.Open(ring.Files{Mem: k.files[0], Bell: k.files[1], Side: ring.Side(f.GetSide())})
+}
+
+// Listen binds this process to the name, which is created if it does not
+// exist, and registers it in every layer. stop undoes that; so does the end
+// of the connection.
+func (c *Client) Listen(ctx context.Context, name string) (stop func(), err error) {
+	op := &irmpb.Request_Listen{Listen: &irmpb.Named{Name: []byte(name)}}
+	replies, err := c.do(ctx, &irmpb.Request{Op: op})
+	if err != nil {
+		return nil, err
+	}
+	id := replies[0].GetId()
+	return func() {
+		ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+		defer cancel()
+		op := &irmpb.Request_Unlisten{Unlisten: &irmpb.Unlisten{Request: id}}
+		// An error means that the connection has gone, and the name with it.
+		_ = c.run(ctx, &irmpb.Request{Op: op})
+	}, nil
+}

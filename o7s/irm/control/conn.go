@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"o7gw/o7s/irm"
+	"o7gw/o7s/irm/irmpb"
+	"o7gw/o7s/layer"
+	"o7gw/o7s/ring"
+)
+
+const (
+	// helloTimeout is how long a fresh connection may stay silent.
+	helloTimeout = 5 * time.Second
+	// replyTimeout is how long a client may leave its receive buffer full
+	// before it is disconnected.
+	replyTimeout = 10 * time.Second
+	// replyQueue is how many replies wait for the writer; behind them the
+	// requests wait with theirs.
+	replyQueue = 64
+)
+
+// conn is one connection, which is one process.
+//
+// serve reads requests. Each but the shortest runs in a goroutine of its own,
+// whose reply goes through a queue to the one writer. When the connection
+// ends, ctx ends, and with it every request.
+type conn struct {
+	s       *server
+	sock    *net.UnixConn
+	creds   irm.Creds
+	proc    *irm.Process
+	ctx     context.Context
+	cancel  context.CancelFunc
+	wg      sync.WaitGroup // requests
+	replies chan reply
+
+	// poller of the bridged flows, made with the first; only the writer and,
+	// after it, serve use it.
+	poller *ring.Poller
+
+	mu       sync.Mutex // guards what follows
+	requests map[uint64]context.CancelFunc
+	flows    map[uint64]*granted // by request
+	listens  map[uint64]func()   // stop functions, by request
+}
+
+// reply goes to the writer. A flow, if there is one, becomes files there.
+type reply struct {
+	msg  *irmpb.Reply
+	flow *irm.Flow
+}
+
+func newConn(ctx context.Context, s *server, sock *net.UnixConn, creds irm.Creds) *conn {
+	c := &conn{
+		s: s, sock: sock, creds: creds,
+		replies:  make(chan reply, replyQueue),
+		requests: make(map[uint64]context.CancelFunc),
+		flows:    make(map[uint64]*granted),
+		listens:  make(map[uint64]func()),
+	}
+	c.ctx, c.cancel = context.WithCancel(ctx)
+	return c
+}
+
+// serve runs the connection until either side ends it.
+func (c *conn) serve() {
+	// A cancelled context wakes whoever reads or writes.
+	stop := context.AfterFunc(c.ctx, func() { c.sock.Close() })
+	var writer sync.WaitGroup
+	writer.Go(c.write)
+	err := c.read()
+	c.cancel()
+	stop()
+	c.sock.Close()
+	if c.proc != nil {
+		c.proc.Close()
+	}
+	c.wg.Wait()
+	writer.Wait()
+	c.dropReplies()
+	c.endFlows()
+	if c.poller != nil {
+		c.poller.Close()
+	}
+	if !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) {
+		c.s.log.Warn(fmt.Sprintf("Disconnected process %d: %v.", c.creds.PID, err))
+	}
+}
+
+// read takes requests until the connection ends.
+func (c *conn) read() error {
+	m := newMessage(MaxRequest, 0)
+	c.sock.SetReadDeadline(time.Now().Add(helloTimeout))
+	for {
+		b, _, err := m.receive(c.sock)
+		if err != nil {
+			return err
+		}
+		r := new(irmpb.Request)
+		if err := proto.Unmarshal(b, r); err != nil {
+			return fmt.Errorf("%w: %w", errMessage, err)
+		}
+		if c.proc == nil {
+			err = c.hello(r)
+		} else {
+			err = c.handle(r)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// hello attaches the process.
+func (c *conn) hello(r *irmpb.Request) error {
+	h := r.GetHello()
+	if h == nil {
+		return fmt.Errorf("%w: the first request is not Hello", errMessage)
+	}
+	proc, err := c.s.irm.Attach(irm.ProcInfo{
+		PID: c.creds.PID, Program: programOf(c.creds.PID, string(h.GetProgram())), Creds: c.creds, External: true,
+	})
+	if err != nil {
+		return err
+	}
+	c.proc = proc
+	c.sock.SetReadDeadline(time.Time{})
+	c.send(reply{msg: &irmpb.Reply{Id: r.GetId()}})
+	return nil
+}
+
+// handle starts a request. Its error ends the connection.
+func (c *conn) handle(r *irmpb.Request) error {
+	switch op := r.GetOp().(type) {
+	case *irmpb.Request_Cancel:
+		c.cancelRequest(op.Cancel.GetRequest())
+		return nil
+	case *irmpb.Request_Dealloc:
+		c.dealloc(op.Dealloc.GetRequest())
+		return nil
+	}
+	id := r.GetId()
+	ctx, err := c.begin(id, r.GetTimeoutMs())
+	if errors.Is(err, errMessage) {
+		return err
+	}
+	if err != nil {
+		c.send(reply{msg: refusal(id, err)})
+		return nil
+	}
+	c.wg.Go(func() {
+		defer c.finish(id)
+		c.run(ctx, r)
+	})
+	return nil
+}
+
+// maxTimeout keeps a client's timeout within time.Duration, in ms.
+const maxTimeout = 1000 * 3600 * 24 * 365
+
+// begin makes a request known and returns its context.
+func (c *conn) begin(id, timeout uint64) (context.Context, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.requests[id] != nil || c.flows[id] != nil || c.listens[id] != nil {
+		return nil, fmt.Errorf("%w: request %d used twice", errMessage, id)
+	}
+	if len(c.requests) >= maxRequests {
+		return nil, fmt.Errorf("process %d has %d requests under way: %w", c.creds.PID, maxRequests, errBusy)
+	}
+	if err := c.s.takeRequest(c.creds); err != nil {
+		return nil, err
+	}
+	var ctx context.Context
+	if timeout == 0 {
+		ctx, c.requests[id] = context.WithCancel(c.ctx)
+	} else {
+		ctx, c.requests[id] = context.WithTimeout(c.ctx, time.Duration(min(timeout, maxTimeout))*time.Millisecond)
+	}
+	return ctx, nil
+}
+
+func (c *conn) finish(id uint64) {
+	c.mu.Lock()
+	c.requests[id]()
+	delete(c.requests, id)
+	c.mu.Unlock()
+	c.s.giveRequest(c.creds)
+}
+
+func (c *conn) cancelRequest(id uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if cancel := c.requests[id]; cancel != nil {
+		cancel()
+	}
+}
+
+// run executes a request and sends its replies.
+func (c *conn) run(ctx context.Context, r *irmpb.Request) {
+	id := r.GetId()
+	if f, ok, err := c.flow(ctx, r); ok {
+		if err != nil {
+			c.send(reply{msg: refusal(id, err)})
+		} else {
+			c.send(reply{msg: &irmpb.Reply{Id: id}, flow: f})
+		}
+		return
+	}
+	replies, ok := c.list(r)
+	if !ok {
+		msg := &irmpb.Reply{Id: id}
+		if err := c.change(ctx, r, msg); err != nil {
+			msg = refusal(id, err)
+		}
+		replies = []*irmpb.Reply{msg}
+	}
+	for _, msg := range replies {
+		c.send(reply{msg: msg})
+	}
+}
+
+// errUnknown answers a request of a newer client.
+func errUnknown() error {
+	return fmt.Errorf("request is unknown to this daemon (%s): %w", version(), layer.ErrNotSupported)
+}
+
+// send puts a reply into the queue of the writer, or drops it when the
+// connection ends first.
+func (c *conn) send(r reply) {
+	select {
+	case c.replies <- r:
+	case <-c.ctx.Done():
+		r.drop()
+	}
+}
+
+func (r reply) drop() {
+	if r.flow != nil {
+		r.flow.Dealloc()
+	}
+}
+
+// write sends replies until the connection ends.
+func (c *conn) write() {
+	defer c.cancel()
+	for {
+		select {
+		case <-c.ctx.Done():
+			return
+		case r := <-c.replies:
+			if err := c.writeReply(r); err != nil {
+				if c.ctx.Err() == nil {
+					c.s.log.Warn(fmt.Sprintf("Disconnecting process %d: cannot send a reply: %v.", c.creds.PID, err))
+				}
+				return
+			}
+		}
+	}
+}
+
+// writeReply sends one reply. An error ends the connection.
+func (c *conn) writeReply(r reply) error {
+	var oob []byte
+	if r.flow != nil {
+		files, err := c.grant(r)
+		if err != nil {
+			r.flow.Dealloc()
+			r.msg = refusal(r.msg.GetId(), err)
+		} else {
+			defer files.Close()
+			if oob, err = rightsOf(files); err != nil {
+				return err
+			}
+		}
+	}
+	b, err := proto.Marshal(r.msg)
+	if err != nil {
+		return err
+	}
+	c.sock.SetWriteDeadline(time.Now().Add(replyTimeout))
+	_, _, err = c.sock.WriteMsgUnix(b, oob, nil)
+	return err
+}
+
+// dropReplies empties the queue after the writer has ended.
+func (c *conn) dropReplies() {
+	for {
+		select {
+		case r := <-c.replies:
+			r.drop()
+		default:
+			return
+		}
+	}
+}

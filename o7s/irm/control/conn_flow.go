@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package control
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"o7gw/o7s/irm"
+	"o7gw/o7s/irm/irmpb"
+	"o7gw/o7s/layer"
+	"o7gw/o7s/ring"
+)
+
+// granted is a flow that the client has.
+type granted struct {
+	flow   *irm.Flow
+	bridge *bridge // nil for a direct flow
+}
+
+// flow executes a request for a flow; ok is false for any other.
+func (c *conn) flow(ctx context.Context, r *irmpb.Request) (f *irm.Flow, ok bool, err error) {
+	switch op := r.GetOp().(type) {
+	case *irmpb.Request_Alloc:
+		f, err = c.proc.Alloc(ctx, string(op.Alloc.GetName()), qosFromPB(op.Alloc.GetQos()))
+	case *irmpb.Request_Accept:
+		f, err = c.proc.Accept(ctx, string(op.Accept.GetName()))
+	case *irmpb.Request_Join:
+		f, err = c.proc.Join(ctx, string(op.Join.GetName()))
+	default:
+		return nil, false, nil
+	}
+	if err == nil && ctx.Err() != nil {
+		// The client gave up while the flow was made.
+		f.Dealloc()
+		f, err = nil, fmt.Errorf("flow was made too late: %w", ctx.Err())
+	}
+	return f, true, err
+}
+
+// grant makes the files of a flow for the client and fills in the reply. It
+// runs in the writer, so that at most one flow of a connection has files here
+// that the client does not have yet. The caller closes the files.
+func (c *conn) grant(r reply) (ring.Files, error) {
+	g := &granted{flow: r.flow}
+	files, direct := r.flow.Ring()
+	if !direct {
+		var err error
+		if files, g.bridge, err = c.newRing(r.flow); err != nil {
+			return ring.Files{}, err
+		}
+	}
+	id := r.msg.GetId()
+	c.mu.Lock()
+	twice := c.flows[id] != nil
+	if !twice {
+		c.flows[id] = g
+	}
+	c.mu.Unlock()
+	if twice { // the client used an id again: only it can mean to
+		files.Close()
+		c.end(g)
+		return ring.Files{}, fmt.Errorf("request %d is used twice: %w", id, layer.ErrInvalid)
+	}
+	r.msg.Result = &irmpb.Reply_Flow{Flow: &irmpb.Flow{
+		Id: int64(r.flow.ID()), Name: []byte(r.flow.Name()), Qos: qosToPB(r.flow.QoS()),
+		MplNs: int64(r.flow.MPL()), Mtu: int64(min(r.flow.MTU(), ring.MaxPacket)), Side: uint32(files.Side),
+	}}
+	return files, nil
+}
+
+// newRing makes a ring to the client, bridges it with the port of the flow,
+// and returns the client's files.
+func (c *conn) newRing(f *irm.Flow) (ring.Files, *bridge, error) {
+	fail := func(err error) (ring.Files, *bridge, error) {
+		return ring.Files{}, nil, fmt.Errorf("make ring of flow %d: %w", f.ID(), err)
+	}
+	port := f.Port()
+	if port == nil { // ended meanwhile
+		return fail(layer.ErrNotAllocated)
+	}
+	if err := c.s.takeBridge(c.creds); err != nil {
+		return fail(err)
+	}
+	ours, theirs, err := c.openRing()
+	if err != nil {
+		c.s.giveBridge(c.creds)
+		return fail(err)
+	}
+	return theirs, newBridge(ours, c.poller, port), nil
+}
+
+// openRing makes a ring and opens our end of it.
+func (c *conn) openRing() (*ring.End, ring.Files, error) {
+	if c.poller == nil {
+		p, err := ring.NewPoller()
+		if err != nil {
+			return nil, ring.Files{}, err
+		}
+		c.poller = p
+	}
+	ours, theirs, err := ring.New(ring.Config{})
+	if err != nil {
+		return nil, ring.Files{}, err
+	}
+	end, err := ring.Open(ours)
+	if err != nil {
+		theirs.Close()
+		return nil, ring.Files{}, err
+	}
+	return end, theirs, nil
+}
+
+// rightsOf packs the files of a ring into control data. They must stay open
+// until it was sent.
+func rightsOf(f ring.Files) ([]byte, error) {
+	var fds [maxFiles]int
+	for i, file := range [maxFiles]*os.File{f.Mem, f.Bell} {
+		// Not Fd, which may make the bell blocking, for both processes.
+		raw, err := file.SyscallConn()
+		if err != nil {
+			return nil, err
+		}
+		if err := raw.Control(func(fd uintptr) { fds[i] = int(fd) }); err != nil {
+			return nil, err
+		}
+	}
+	return unix.UnixRights(fds[:]...), nil
+}
+
+// dealloc ends a flow that the client has finished with.
+func (c *conn) dealloc(request uint64) {
+	c.mu.Lock()
+	g := c.flows[request]
+	delete(c.flows, request)
+	c.mu.Unlock()
+	if g != nil {
+		c.end(g)
+	}
+}
+
+// endFlows ends what the client has left.
+func (c *conn) endFlows() {
+	c.mu.Lock()
+	flows := c.flows
+	c.flows = nil
+	c.mu.Unlock()
+	for _, g := range flows {
+		c.end(g)
+	}
+}
+
+// end ends a flow on both sides.
+func (c *conn) end(g *granted) {
+	if g.bridge != nil {
+		g.bridge.close()
+		c.s.giveBridge(c.creds)
+	}
+	g.flow.Dealloc()
+}
