@@ -16,8 +16,8 @@ import (
 // ComponentKey is the attribute that says which part of a program speaks.
 const ComponentKey = "component"
 
-// sink writes finished lines. component and text have no line breaks; text
-// ends in one space-separated list of attributes.
+// sink writes finished lines: text is printable, component is as it was
+// given.
 type sink interface {
 	write(level slog.Level, component string, text []byte) error
 }
@@ -135,8 +135,9 @@ func appendPlain(b []byte, s string) []byte {
 
 // stream writes lines in the format of the prototype.
 type stream struct {
-	pid    int
-	colour bool
+	pid       int
+	colour    bool
+	component string // of records without
 
 	mu sync.Mutex // one line at a time; guards w
 	w  io.Writer
@@ -149,6 +150,9 @@ const resetColour = "\x1b[0m"
 
 func (s *stream) write(level slog.Level, component string, text []byte) error {
 	code := levels[index(level)].code
+	if component == "" {
+		component = s.component
+	}
 	line := make([]byte, 0, len(text)+64)
 	colour := ""
 	if s.colour {

@@ -5,7 +5,7 @@
 // to a stream or to syslog. Each record is one write.
 //
 // Start with New. The attribute "component" says which part speaks; in the
-// Ouroboros format it is the prefix.
+// Ouroboros format it is the prefix, by default the name of the program.
 package log
 
 import (
@@ -13,6 +13,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -106,7 +107,7 @@ func New(w io.Writer, f Format, level *slog.LevelVar) slog.Handler {
 	case Text:
 		return slog.NewTextHandler(w, opts)
 	}
-	return newHandler(&stream{w: w, colour: isTerminal(w), pid: os.Getpid()}, level)
+	return newHandler(&stream{w: w, colour: isTerminal(w), pid: os.Getpid(), component: filepath.Base(os.Args[0])}, level)
 }
 
 // nameLevel writes our level names, of which slog does not know them all.

@@ -26,7 +26,7 @@ func (s *system) write(level slog.Level, component string, text []byte) error {
 	l := levels[index(level)]
 	line := string(text)
 	if component != "" {
-		line = component + "(" + l.code + "): " + line
+		line = string(appendPlain(nil, component)) + "(" + l.code + "): " + line
 	}
 	switch l.code {
 	case "EE":
