@@ -63,7 +63,8 @@ func (p *IPCP) requested(r request, from endpoint) {
 // SetPeerCaps implements layer.PeerAware.
 func (a *answer) SetPeerCaps(c layer.Caps) { a.caps.Store(uint32(c)) }
 
-// Accept implements layer.Answerer. data is at most 2001 bytes.
+// Accept implements layer.Answerer. data is at most 2001 bytes; with more the
+// request stays open.
 func (a *answer) Accept(data []byte) (layer.Port, error) {
 	if len(data) > maxReplyData {
 		return nil, fmt.Errorf("accept: reply data has %d bytes, above %d: %w", len(data), maxReplyData, layer.ErrInvalid)

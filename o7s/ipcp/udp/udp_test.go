@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -179,7 +180,9 @@ func (s *sink) wait(t testing.TB, what string, ok func() bool) {
 func (s *sink) packets(t testing.TB, n int) [][]byte {
 	t.Helper()
 	s.wait(t, "packets", func() bool { return len(s.got) >= n })
-	return s.got
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.got)
 }
 
 func (s *sink) closed(t testing.TB) {
@@ -347,11 +350,12 @@ func TestOffloadsOnAndOff(t *testing.T) {
 			a.Send(buffers(batch...))
 			got.packets(t, len(want)) // not more than the socket buffer holds
 		}
-		if len(got.got) != len(want) {
-			t.Fatalf("%+v: %d packets, want %d", off, len(got.got), len(want))
+		all := got.packets(t, len(want))
+		if len(all) != len(want) {
+			t.Fatalf("%+v: %d packets, want %d", off, len(all), len(want))
 		}
 		for i := range want {
-			if !bytes.Equal(got.got[i], want[i]) {
+			if !bytes.Equal(all[i], want[i]) {
 				t.Fatalf("%+v: packet %d differs", off, i)
 			}
 		}
