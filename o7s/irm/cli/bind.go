@@ -49,7 +49,7 @@ func (c *call) bindWords(args []string, kws []keyword) (words, error) {
 	}
 	switch {
 	case w.last(kws[0].name) == "" || w.last("name") == "":
-		return nil, c.misuse("A %s and the keyword name are needed.", kws[0].name)
+		return nil, c.misuse("The %s and the keyword name are needed.", kws[0].name)
 	case len(w.last("name")) > maxName:
 		return nil, failf("Name too long.")
 	}
