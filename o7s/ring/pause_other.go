@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+//go:build !amd64 && !arm64
+
+package ring
+
+// pause does nothing where we know no instruction for it.
+func pause() {}

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package ring
+
+import (
+	"errors"
+	"sync/atomic"
+
+	"o7gw/o7s/layer"
+	"o7gw/o7s/packet"
+)
+
+// Port makes an End a layer.Port. Received packets are handed over on the
+// goroutine of a Poller.
+type Port struct {
+	e       *End
+	p       *Poller
+	r       layer.Receiver
+	dropped atomic.Uint64
+	closed  atomic.Bool
+
+	// Used by the goroutine of the Poller alone:
+	down bool
+	over bool // Closed was reported
+}
+
+var _ layer.Port = (*Port)(nil)
+
+// NewPort returns the Port of e, served by p.
+func NewPort(e *End, p *Poller) *Port { return &Port{e: e, p: p} }
+
+// Send copies the packets into the ring. What does not fit is dropped.
+func (q *Port) Send(pkts []*packet.Buffer) {
+	for rest := pkts; len(rest) > 0; {
+		n, err := q.e.WriteBatch(rest, NoWait)
+		rest = rest[n:]
+		if !errors.Is(err, ErrTooLong) {
+			q.dropped.Add(uint64(len(rest)))
+			break
+		}
+		q.dropped.Add(1) // that one alone
+		rest = rest[1:]
+	}
+	packet.ReleaseBatch(pkts)
+}
+
+// Dropped returns how many packets did not fit into the ring.
+func (q *Port) Dropped() uint64 { return q.dropped.Load() }
+
+// Receive starts the service. Packets that came before wait in the ring.
+func (q *Port) Receive(r layer.Receiver) {
+	if q.r != nil {
+		panic("ring: receiver set twice")
+	}
+	q.r = r
+	if err := q.p.Add(q.e, q.serve); err != nil && !q.closed.Load() {
+		r.Event(layer.Closed)
+	}
+}
+
+// MTU returns MaxPacket.
+func (q *Port) MTU() int { return MaxPacket }
+
+// Close ends the service and closes the End.
+func (q *Port) Close() error {
+	if q.closed.Swap(true) {
+		return nil
+	}
+	q.p.Remove(q.e)
+	return q.e.Close()
+}
+
+// serve hands over one batch, or what has changed.
+func (q *Port) serve() {
+	bufs := q.p.batch[:]
+	n, err := q.e.ReadBatch(bufs, NoWait)
+	if n > 0 {
+		if q.closed.Load() {
+			packet.ReleaseBatch(bufs[:n])
+			return
+		}
+		q.r.Packets(bufs[:n])
+	}
+	if q.closed.Load() {
+		return
+	}
+	if down := q.e.PeerDown(); down != q.down {
+		q.down = down
+		if down {
+			q.r.Event(layer.Down)
+		} else {
+			q.r.Event(layer.Up)
+		}
+	}
+	if err != nil && !errors.Is(err, ErrWouldBlock) && !q.over && !q.closed.Load() {
+		q.over = true
+		q.p.Remove(q.e)
+		q.r.Event(layer.Closed)
+	}
+}
