@@ -128,7 +128,9 @@ func (p *IPCP) replied(r reply, from endpoint) {
 		p.stats.stray.Add(1) // given up this very moment
 		return
 	}
-	if next == ended {
+	if next == up {
+		f.claim()
+	} else {
 		p.flows.remove(f, time.Now())
 	}
 	p.stats.replies.Add(1)

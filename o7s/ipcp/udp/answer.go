@@ -80,6 +80,7 @@ func (a *answer) Accept(data []byte) (layer.Port, error) {
 		return nil, fmt.Errorf("accept: %w", layer.ErrIPCPState)
 	}
 	a.ipcp.flows.add(f, time.Now())
+	f.claim()
 	r := reply{eid: a.eid, peerEID: f.eid, data: bytes.Clone(data)}
 	a.reply(&f.peer, f.cube, func() reply {
 		if f.state.Load() != up { // closed while the reply was delayed

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"o7gw/o7s/ipcp"
 	"o7gw/o7s/layer"
 	"o7gw/o7s/packet"
 	"o7gw/o7s/qos"
@@ -14,9 +15,9 @@ import (
 
 // The states of a flow:
 //
-//	requester: pending ──reply 0──▶ up ──Close, teardown──▶ ended
+//	requester: pending ──reply 0──▶ up ──Close, end──▶ ended
 //	              └──refusal, give up──▶ ended
-//	responder: up ──Close, teardown──▶ ended
+//	responder: up ──Close, end──▶ ended
 const (
 	pending int32 = iota
 	up
@@ -35,14 +36,26 @@ type flow struct {
 	state  atomic.Int32
 	remote atomic.Uint32 // EID at the peer; valid once up
 	caps   atomic.Uint32 // layer.Caps of the peer
-	in     layer.Inbox   // fed by the receiving goroutine alone
-	answer chan reply    // requester only: room for the one reply
+	in     ipcp.Funnel
+	answer chan reply // requester only: room for the one reply
 }
 
 var (
 	_ layer.Port      = (*flow)(nil)
 	_ layer.PeerAware = (*flow)(nil)
 )
+
+// remoteEnd returns the other end.
+func (f *flow) remoteEnd() remote { return remote{f.peer.at, f.remote.Load()} }
+
+// claim makes the flow, which is up, the only one to its other end.
+func (f *flow) claim() {
+	if old := f.ipcp.flows.claim(f); old != nil && old != f {
+		f.ipcp.Log().Debug("peer gave the endpoint of a flow to a new one", "peer", f.peer.at.String())
+		f.ipcp.stats.superseded.Add(1)
+		old.end()
+	}
+}
 
 // newFlow makes a flow in state pending and finds an EID for it. The peer is
 // known before the EID is (UDP-7, UDP-8).
@@ -105,15 +118,12 @@ func (f *flow) shut() bool {
 	return true
 }
 
-// tornDown ends the flow at the peer's wish. It runs in the receiving
-// goroutine.
-func (f *flow) tornDown() {
-	if f.state.Swap(ended) == ended {
-		return // we were first
+// end ends the flow since it has ended at the peer already, which is not told.
+func (f *flow) end() {
+	if f.state.Swap(ended) != ended { // else we were first
+		f.ipcp.flows.remove(f, time.Now())
+		f.in.Notify(layer.Closed)
 	}
-	f.ipcp.flows.remove(f, time.Now())
-	f.ipcp.stats.teardowns.Add(1)
-	f.in.Notify(layer.Closed)
 }
 
 // release releases buffers whose slice belongs to somebody else.

@@ -66,6 +66,9 @@ func (in *ingress) run() {
 	defer func() { packet.ReleaseBatch(in.empty[:in.left]) }()
 	for !in.ipcp.stopped.Load() {
 		n := in.read()
+		if in.ipcp.sock.errs.Swap(false) {
+			in.ipcp.readErrors()
+		}
 		if n == 0 {
 			if !in.ipcp.sock.wait(unix.POLLIN) {
 				return
@@ -88,10 +91,14 @@ func (in *ingress) read() int {
 		h.SetControllen(len(in.controls[i]))
 	}
 	n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(in.ipcp.sock.fd), uintptr(unsafe.Pointer(&in.msgs)), slots, 0, 0, 0)
-	if errno != 0 {
-		return 0 // nothing there, or an error that reading has cleared
+	switch errno {
+	case 0:
+		return int(n)
+	case unix.EAGAIN, unix.EINTR:
+	default:
+		in.ipcp.sock.errs.Store(true)
 	}
-	return int(n)
+	return 0
 }
 
 // message takes the content of slot i apart.
@@ -209,7 +216,8 @@ func (p *IPCP) manage(b []byte, from endpoint) {
 			p.stats.stray.Add(1)
 			return
 		}
-		f.tornDown()
+		p.stats.teardowns.Add(1)
+		f.end()
 	default:
 		if err == errCode {
 			p.stats.unknown.Add(1)

@@ -59,6 +59,7 @@ func (o *outlet) init(s *socket, c *counters) {
 // send hands over what there is. It returns false if the socket is full:
 // call it again when it is writable.
 func (o *outlet) send() bool {
+	again := false // the first message was refused once
 	for o.start < o.end {
 		n := o.fill()
 		done, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(o.sock.fd), uintptr(unsafe.Pointer(&o.msgs)), uintptr(n), 0, 0, 0)
@@ -66,11 +67,20 @@ func (o *outlet) send() bool {
 		switch errno {
 		case 0:
 			o.sent(int(done))
+			again = false
 		case unix.EAGAIN:
 			o.stats.sendBlocked.Add(1)
 			return false
 		case unix.EINTR:
 		default:
+			// What is reported may be an error of an earlier datagram,
+			// which concerns the receiving goroutine.
+			if !again {
+				o.sock.errs.Store(true)
+				again = true
+				continue
+			}
+			again = false
 			o.refused(errno)
 		}
 	}

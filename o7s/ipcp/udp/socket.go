@@ -28,6 +28,7 @@ type socket struct {
 	stop int // eventfd, readable for ever once wakeAll was called
 	gro  bool
 	gso  atomic.Bool // switched off when the device turns out not to do it
+	errs atomic.Bool // errors of earlier datagrams wait to be read
 	log  *slog.Logger
 
 	mu     sync.Mutex // guards closed
@@ -58,6 +59,15 @@ func listen(at endpoint, log *slog.Logger) (*socket, error) {
 			_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, o.usual, socketBuffer)
 		}
 	}
+	if at.is4() {
+		err = unix.SetsockoptInt(fd, unix.SOL_IP, unix.IP_RECVERR, 1)
+	} else {
+		err = unix.SetsockoptInt(fd, unix.SOL_IPV6, unix.IPV6_RECVERR, 1)
+	}
+	if err != nil {
+		unix.Close(fd)
+		return nil, os.NewSyscallError("setsockopt", err)
+	}
 	stop, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	if err != nil {
 		unix.Close(fd)
@@ -82,6 +92,9 @@ func (s *socket) wait(events int16) bool {
 			return false
 		}
 		if fds[0].Revents != 0 {
+			if fds[0].Revents&unix.POLLERR != 0 {
+				s.errs.Store(true)
+			}
 			return true
 		}
 	}

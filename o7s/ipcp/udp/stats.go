@@ -22,7 +22,9 @@ type Stats struct {
 	GROBatches   uint64 // groups of packets that came as one
 	Requests     uint64 // flow requests handed up
 	Replies      uint64 // replies that answered a request of ours
-	Teardowns    uint64 // flows ended by their peer
+	Teardowns    uint64 // flows ended by a notice of their peer
+	Unreachable  uint64 // flows ended since nobody has the peer's port any more
+	Superseded   uint64 // flows ended since the peer uses their endpoint for a new one
 	KernelDrops  uint64 // datagrams the kernel dropped since nobody read
 	Unregistered uint64 // requests for names not registered here, refused
 
@@ -49,6 +51,7 @@ type counters struct {
 
 	received, recvBytes, recvCalls, groBatches          atomic.Uint64
 	requests, replies, teardowns, unregistered          atomic.Uint64
+	unreachable, superseded                             atomic.Uint64
 	tooLong, notUp, full, sendFail                      atomic.Uint64
 	short, oversize, noFlow, source, malformed, unknown atomic.Uint64
 	stray, busy                                         atomic.Uint64
@@ -71,6 +74,8 @@ func (p *IPCP) Stats() Stats {
 		Requests:     c.requests.Load(),
 		Replies:      c.replies.Load(),
 		Teardowns:    c.teardowns.Load(),
+		Unreachable:  c.unreachable.Load(),
+		Superseded:   c.superseded.Load(),
 		KernelDrops:  p.kernelDrops(),
 		Unregistered: c.unregistered.Load(),
 		DropTooLong:  c.tooLong.Load(),

@@ -31,9 +31,16 @@ type flowTable struct {
 
 	mu      sync.Mutex // guards changes, and what follows
 	count   int
+	remotes map[remote]*flow    // flows that are up, by what the peer calls them
 	resting map[uint32]struct{} // EIDs in quarantine
 	queue   []rest              // in order of until
 	gone    int                 // of queue, already removed
+}
+
+// remote is the other end of a flow: datagrams that we send there enter it.
+type remote struct {
+	at  endpoint
+	eid uint32
 }
 
 type rest struct {
@@ -89,12 +96,38 @@ func (t *flowTable) remove(f *flow, now time.Time) {
 	}
 	link.Store(f.next.Load())
 	t.count--
+	if r := f.remoteEnd(); t.remotes[r] == f {
+		delete(t.remotes, r)
+	}
 	if t.resting == nil {
 		t.resting = make(map[uint32]struct{})
 	}
 	t.resting[f.eid] = struct{}{}
 	t.queue = append(t.queue, rest{f.eid, now.Add(quarantine)})
 	t.wakeLocked(now)
+}
+
+// claim enters what the peer calls the flow, and returns the flow of which
+// that was true before. Since the peer has given its EID to the new flow, the
+// old one has ended there (C uses EIDs again at once, and tells nobody); what
+// is sent on it would now enter the new flow.
+func (t *flowTable) claim(f *flow) (old *flow) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.remotes == nil {
+		t.remotes = make(map[remote]*flow)
+	}
+	r := f.remoteEnd()
+	old = t.remotes[r]
+	t.remotes[r] = f
+	return old
+}
+
+// byRemote returns the flow whose other end that is, nil if there is none.
+func (t *flowTable) byRemote(r remote) *flow {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.remotes[r]
 }
 
 // wakeLocked ends the quarantine of those whose time has come, or that are
