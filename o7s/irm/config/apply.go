@@ -40,9 +40,10 @@ var _ Target = (*irm.IRM)(nil)
 const undoTimeout = 5 * time.Second
 
 // Apply makes the IRM what the file says: names with their programs first, then
-// each IPC process in the order of the file. It logs each step. The first
-// failure ends it: what was done is undone, last step first, and the error
-// names the table. Programs will run as the user of this process.
+// each IPC process in the order of the file. The first failure ends it: what
+// was done is undone, last step first, and the error names the table. It logs
+// the outcome, and each step at debug level, as the IRM tells of them too.
+// Programs will run as the user of this process.
 func (f *File) Apply(ctx context.Context, target Target, log *slog.Logger) error {
 	a := &application{target: target, log: log.With("component", "irmd/configuration"), known: map[string]bool{}}
 	for _, n := range target.ListNames() {
@@ -53,8 +54,9 @@ func (f *File) Apply(ctx context.Context, target Target, log *slog.Logger) error
 		a.log.Info(fmt.Sprintf("Applied %s: %d names, %d IPCPs.", f.Filename, len(f.Names), len(f.IPCPs)))
 		return nil
 	}
-	if undone := a.undo(ctx); undone != nil {
-		err = errors.Join(err, fmt.Errorf("undo configuration: %w", undone))
+	a.log.Warn(fmt.Sprintf("Undoing %d steps of %s.", len(a.done), f.Filename))
+	if left := a.undo(ctx); left != nil {
+		err = errors.Join(err, fmt.Errorf("undo configuration: %w", left))
 	}
 	return err
 }
@@ -74,7 +76,7 @@ type step struct {
 }
 
 func (a *application) did(what string, back func(ctx context.Context) error) {
-	a.log.Info(what + ".")
+	a.log.Debug(what + ".")
 	a.done = append(a.done, step{what, back})
 }
 
@@ -93,7 +95,7 @@ func (a *application) undo(ctx context.Context) error {
 			errs = append(errs, fmt.Errorf("%s: %w", s.what, err))
 			continue
 		}
-		a.log.Info("Undone: " + s.what + ".")
+		a.log.Debug("Undone: " + s.what + ".")
 	}
 	return errors.Join(errs...)
 }

@@ -180,7 +180,7 @@ func TestApplyReportsTypeAndSteps(t *testing.T) {
 	f := mustLoad(t, "testdata/machine-a.toml")
 	var log bytes.Buffer
 	j := &journal{types: map[ipcp.Type]bool{ipcp.Local: true}}
-	err := f.Apply(context.Background(), j, slog.New(slog.NewTextHandler(&log, nil)))
+	err := f.Apply(context.Background(), j, slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	if want := "testdata/machine-a.toml:9: eth-dix.lan0: IPCP type eth-dix is not available yet"; err == nil || !strings.HasPrefix(err.Error(), want) || !errors.Is(err, layer.ErrIPCPType) {
 		t.Errorf("got %v\nwant %s", err, want)
 	}
