@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -89,6 +90,9 @@ func TestServerRefusals(t *testing.T) {
 			t.Errorf("%s: %v, %v", c.name, p, err)
 		} else {
 			t.Logf("%s: %v", c.name, err)
+			if copied := strings.HasPrefix(c.name, "copy"); copied != errors.Is(err, ErrReplayed) {
+				t.Errorf("%s: is it a replay? %v", c.name, err)
+			}
 		}
 	}
 	if got, want := s.Stats(), (ServerStats{Malformed: 2, Unsupported: 2, Replayed: 1, OutOfTime: 2}); got != want {

@@ -11,6 +11,11 @@ import (
 	"o7gw/o7s/layer"
 )
 
+// ErrReplayed is the layer.ErrAuth of Server.Accept for a request that was seen
+// before. On layers that may duplicate datagrams it is best ignored: a refusal
+// could reach the client of the first copy.
+var ErrReplayed = fmt.Errorf("replayed request: %w", layer.ErrAuth)
+
 // Server checks requests. One Server serves all names of a node, since a
 // request may be replayed towards any of them. The zero value is ready; its
 // methods may be called from several goroutines.
@@ -71,7 +76,7 @@ func (s *Server) Accept(now time.Time, request []byte) (*Pending, error) {
 	switch verdict {
 	case seen:
 		s.replayed.Add(1)
-		return nil, fmt.Errorf("accept flow request: %w: replayed request", layer.ErrAuth)
+		return nil, fmt.Errorf("accept flow request: %w", ErrReplayed)
 	case untimely:
 		s.outOfTime.Add(1)
 		return nil, fmt.Errorf("accept flow request: %w: sent %v ago; compare the clocks of the two hosts",

@@ -5,7 +5,6 @@ package local
 import (
 	"sync/atomic"
 
-	"o7gw/o7s/ipcp"
 	"o7gw/o7s/layer"
 	"o7gw/o7s/packet"
 )
@@ -14,7 +13,7 @@ import (
 type port struct {
 	home   *IPCP
 	peer   *port
-	in     ipcp.Funnel
+	in     layer.Inbox
 	closed atomic.Bool // by its user or with the IPC process
 
 	packets atomic.Uint64 // handed to the peer

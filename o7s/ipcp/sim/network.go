@@ -117,9 +117,11 @@ func (n *Network) armLocked() {
 
 // dispatch handles what is due. It is the function of the timer.
 func (n *Network) dispatch() {
+	// No deferred Unlock: mu is free during calls, and must not hide their
+	// panic.
 	n.mu.Lock()
-	defer n.mu.Unlock()
 	if n.running || n.closed {
+		n.mu.Unlock()
 		return
 	}
 	n.running = true
@@ -148,6 +150,7 @@ func (n *Network) dispatch() {
 	n.running = false
 	n.idle.Broadcast()
 	n.armLocked()
+	n.mu.Unlock()
 }
 
 // events is a heap ordered by time; what is due at the same instant goes by

@@ -5,7 +5,6 @@ package sim
 import (
 	"sync/atomic"
 
-	"o7gw/o7s/ipcp"
 	"o7gw/o7s/layer"
 	"o7gw/o7s/packet"
 )
@@ -19,7 +18,7 @@ type port struct {
 	station *station
 	num     uint64
 	mtu     int
-	in      ipcp.Funnel
+	in      layer.Inbox
 
 	// Guarded by the network's mu.
 	peer   *port // nil while ASKED
