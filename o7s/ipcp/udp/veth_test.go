@@ -3,6 +3,7 @@
 package udp
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"os"
@@ -53,6 +54,25 @@ func newWire(t testing.TB, mtu int) *wire {
 	if err := side[0].LinkAdd(veth); err != nil {
 		t.Fatal(err)
 	}
+	// IPv6 waits up to a second for a device that had no carrier when it was
+	// set up, and as long for the kernel's own link-local address: so the
+	// first device is set up again when the second is, and detection of
+	// duplicate addresses is off.
+	for _, i := range []int{0, 1, 0} {
+		apart(t, func() error {
+			if err := netns.Set(w.ns[i]); err != nil {
+				return err
+			}
+			return os.WriteFile("/proc/sys/net/ipv6/conf/v/accept_dad", []byte("0"), 0)
+		})
+		l, err := side[i].LinkByName("v")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(side[i].LinkSetDown(l), side[i].LinkSetUp(l)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for i, h := range side {
 		l, err := h.LinkByName("v")
 		if err != nil {
@@ -67,9 +87,6 @@ func newWire(t testing.TB, mtu int) *wire {
 			if err := h.AddrAdd(l, &netlink.Addr{IPNet: n, Flags: unix.IFA_F_NODAD}); err != nil {
 				t.Fatal(err)
 			}
-		}
-		if err := h.LinkSetUp(l); err != nil {
-			t.Fatal(err)
 		}
 	}
 	return w
