@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 )
 
 // unhex decodes hexadecimal with white space in it.
@@ -89,51 +90,90 @@ func TestHeaderVectors(t *testing.T) {
 	}
 }
 
-// Every OAP message of the captures decodes, encodes to the same bytes, and
-// each response repeats the hash of its request.
-func TestCaptureMessages(t *testing.T) {
+// message is an OAP message from a capture.
+type message struct {
+	session string
+	request bool
+	bytes   []byte
+}
+
+func captured(t testing.TB) (all []message) {
+	t.Helper()
 	text, err := os.ReadFile("testdata/captures.txt")
 	if err != nil {
 		t.Fatal(err)
 	}
-	requests := make(map[string][]byte)
-	responses := 0
 	for line := range strings.Lines(string(text)) {
-		f := strings.Fields(line)
-		if len(f) != 3 || f[0] == "#" {
-			continue
-		}
-		msg := unhex(t, f[2])
-		var hash []byte
-		if f[1] == "request" {
-			requests[f[0]] = msg
-		} else {
-			q, err := Parse(requests[f[0]], 0)
-			if err != nil {
-				t.Fatal(err)
-			}
-			hash = requestHash(q.MD, requests[f[0]])
-		}
-		h, err := Parse(msg, len(hash))
-		if err != nil {
-			t.Errorf("%s %s: %v", f[0], f[1], err)
-			continue
-		}
-		if !bytes.Equal(h.ReqHash, hash) {
-			t.Errorf("%s: request hash %x, want %x", f[0], h.ReqHash, hash)
-		}
-		if got := h.Append(nil); !bytes.Equal(got, msg) {
-			t.Errorf("%s %s: encodes to %x", f[0], f[1], got)
-		}
-		if auth := strings.Contains(f[0], "auth") && f[1] == "response"; auth != (len(h.Cert) == 318) || auth != (len(h.Sig) > 0) {
-			t.Errorf("%s %s: certificate %d, signature %d bytes", f[0], f[1], len(h.Cert), len(h.Sig))
-		}
-		if f[1] == "response" {
-			responses++
+		if f := strings.Fields(line); len(f) == 3 {
+			all = append(all, message{f[0], f[1] == "request", unhex(t, f[2])})
 		}
 	}
-	if responses != 5 {
-		t.Fatalf("%d responses, want 5", responses)
+	if len(all) != 10 {
+		t.Fatalf("%d messages, want 10", len(all))
+	}
+	return all
+}
+
+// Every OAP message of the captures decodes, encodes to the same bytes, and
+// each response repeats the hash of its request.
+func TestCaptureMessages(t *testing.T) {
+	var hash []byte // of the latest request
+	for _, m := range captured(t) {
+		want := hash
+		if m.request {
+			want = nil
+		}
+		h, err := Parse(m.bytes, len(want))
+		if err != nil {
+			t.Errorf("%s: %v", m.session, err)
+			continue
+		}
+		if !bytes.Equal(h.ReqHash, want) {
+			t.Errorf("%s: request hash %x, want %x", m.session, h.ReqHash, want)
+		}
+		if got := h.Append(nil); !bytes.Equal(got, m.bytes) {
+			t.Errorf("%s: %x encodes to %x", m.session, m.bytes, got)
+		}
+		if auth := strings.Contains(m.session, "auth") && !m.request; auth != (len(h.Cert) == 318) || auth != (len(h.Sig) > 0) {
+			t.Errorf("%s: certificate %d, signature %d bytes", m.session, len(h.Cert), len(h.Sig))
+		}
+		if m.request {
+			hash = requestHash(h.MD, m.bytes)
+		}
+	}
+}
+
+// The plain messages of the prototype are what our own code makes and takes.
+func TestCapturePlainExchange(t *testing.T) {
+	all := captured(t)
+	for i := 0; i < len(all); i += 2 {
+		q, r := all[i], all[i+1]
+		if len(q.bytes) != HeaderSize || len(r.bytes) != HeaderSize+48 {
+			continue // encrypted or authenticated
+		}
+		h, err := Parse(q.bytes, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		now := time.Unix(0, int64(h.Timestamp))
+		c := NewRequest(now, bytes.NewReader(h.ID[:]), nil)
+		if !bytes.Equal(c.Request(), q.bytes) {
+			t.Errorf("%s: request %x", q.session, c.Request())
+		}
+		if _, err := c.Finish(r.bytes); err != nil {
+			t.Errorf("%s: %v", q.session, err)
+		}
+		var s Server
+		p, err := s.Accept(now, q.bytes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if h, err = Parse(r.bytes, 48); err != nil {
+			t.Fatal(err)
+		}
+		if got := p.Respond(time.Unix(0, int64(h.Timestamp)), nil); !bytes.Equal(got, r.bytes) {
+			t.Errorf("%s: response %x", q.session, got)
+		}
 	}
 }
 
@@ -191,6 +231,9 @@ func FuzzHeader(f *testing.F) {
 		f.Add(unhex(f, v), uint8(0))
 		f.Add(unhex(f, v), uint8(32))
 		f.Add(unhex(f, v), uint8(48))
+	}
+	for _, m := range captured(f) {
+		f.Add(m.bytes, uint8(48))
 	}
 	f.Fuzz(func(t *testing.T, b []byte, hashLen uint8) {
 		h, err := Parse(b, int(hashLen))
