@@ -150,26 +150,17 @@ func openTUN(name string, mtu int) (Device, error) {
 func (t *Tunnel) Start(ctx context.Context) error {
 	cfg := t.config()
 	t.started = time.Now()
-	mtu := cfg.MTU
-	if mtu == 0 {
-		mtu = firstMTU
-	}
-	dev, err := t.open(cfg.Device, mtu)
-	if err != nil {
+	if err := t.openDevice(cfg); err != nil {
 		return fmt.Errorf("tunnel %s: %w", cfg.Name, err)
 	}
-	t.dev, t.mtu = dev, mtu
-	t.view.Store(t.newView())
-	t.out = &outbound{t: t, sink: dev.NewWriter()}
+	dev := t.dev
 	var l Listener
-	if err = dev.SetMTU(mtu, layerOverhead); err == nil {
-		if err = dev.SetAddrs(cfg.Addresses); err == nil && cfg.Listen != "" {
-			l, err = t.net.Listen(ctx, cfg.Listen)
+	if cfg.Listen != "" {
+		var err error
+		if l, err = t.net.Listen(ctx, cfg.Listen); err != nil {
+			dev.Close()
+			return fmt.Errorf("tunnel %s: %w", cfg.Name, err)
 		}
-	}
-	if err != nil {
-		dev.Close()
-		return fmt.Errorf("tunnel %s: %w", cfg.Name, err)
 	}
 	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	t.ctx, t.cancel = run, cancel

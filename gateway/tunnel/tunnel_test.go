@@ -274,17 +274,21 @@ func TestNewerPeerTakesOverPrefix(t *testing.T) {
 		defer s.Close()
 		old, _ := start(t, n, client("10.77.0.2/24"))
 		time.Sleep(time.Second)
-		n.last.peer.closed = true // the end of the old flow stays unnoticed
+		synctest.Wait()
+		// The end of the old flow stays unnoticed.
+		n.last.peer.mu.Lock()
+		n.last.peer.closed = true
+		n.last.peer.mu.Unlock()
 		fresh, fd := start(t, n, client("10.77.0.2/24"))
 		defer fresh.Close()
 		time.Sleep(time.Second)
+		synctest.Wait()
 		p := datagram("10.77.0.1", "10.77.0.2", 100, true)
 		sd.from <- p
 		synctest.Wait()
 		if got := fd.take(); len(got) != 1 || !bytes.Equal(got[0], p) {
 			t.Errorf("got %x", got)
 		}
-		n.last = nil
 		old.Close()
 	})
 }
