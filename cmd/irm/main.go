@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"o7gw/o7s"
 	"o7gw/o7s/irm/cli"
 	"o7gw/o7s/irm/control"
 )
@@ -30,6 +31,9 @@ func (c client) Status(ctx context.Context) (cli.Status, error) {
 }
 
 func dial(ctx context.Context, runDir string) (cli.Client, error) {
+	if runDir == "" {
+		runDir = o7s.DefaultRunDir()
+	}
 	c, err := control.Dial(ctx, runDir)
 	if err != nil {
 		return nil, err

@@ -8,11 +8,11 @@
 package cli
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 )
 
 // Exit codes. noOperation is what the prototype gives for no argument at all.
@@ -43,27 +43,29 @@ func Run(ctx context.Context, args []string, env Env) int {
 		ctx, cancel = context.WithTimeoutCause(ctx, opts.timeout, cause)
 		defer cancel()
 	}
-	c := &call{ctx: ctx, env: env, options: opts}
-	if len(args) == 0 && !opts.help {
-		fmt.Fprint(env.Stdout, usage(""))
-		fmt.Fprintln(env.Stderr, `No operation given, try "irm --help".`)
-		return noOperation
-	}
+	out := bufio.NewWriter(env.Stdout)
+	c := &call{ctx: ctx, env: Env{Stdout: out, Stderr: env.Stderr, Dial: env.Dial}, options: opts}
 	err = c.run(args)
 	if c.client != nil {
 		c.client.Close()
 	}
-	if err == nil {
-		return success
-	}
 	var m *misuse
 	if errors.As(err, &m) {
-		fmt.Fprint(env.Stdout, usage(m.command))
+		fmt.Fprint(out, usage(m.command))
+	}
+	if flushed := out.Flush(); err == nil && flushed != nil { // a full disk, say
+		err = fmt.Errorf("irm: write output: %w", flushed)
+	}
+	if err == nil {
+		return success
 	}
 	if cause := context.Cause(ctx); cause != nil && errors.Is(err, ctx.Err()) {
 		err = fmt.Errorf("irm: %s: %w", c.command, cause)
 	}
-	fmt.Fprintln(env.Stderr, strings.TrimSuffix(err.Error(), "\n"))
+	fmt.Fprintln(env.Stderr, err)
+	if m != nil && m.command == "" {
+		return noOperation
+	}
 	return failure
 }
 

@@ -40,9 +40,12 @@ type Client interface {
 
 // Status is what the daemon says about itself.
 type Status struct {
-	PID     int
-	Version string
-	Started time.Time
-	// Counts of what there is.
-	IPCPs, Names, Processes, Programs, Flows int
+	Version   string
+	PID       int
+	Started   time.Time
+	IPCPs     int
+	Names     int
+	Processes int
+	Programs  int
+	Flows     int
 }

@@ -291,6 +291,21 @@ func TestRunDir(t *testing.T) {
 	}
 }
 
+// TestOutputLost: a list that cannot be written is a failure.
+func TestOutputLost(t *testing.T) {
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Skip(err)
+	}
+	defer full.Close()
+	var errs strings.Builder
+	code := Run(context.Background(), []string{"ipcp", "list"}, Env{Stdout: full, Stderr: &errs,
+		Dial: func(context.Context, string) (Client, error) { return node(), nil }})
+	if code != 1 || !strings.HasPrefix(errs.String(), "irm: write output: ") {
+		t.Errorf("exit %d, %q", code, errs.String())
+	}
+}
+
 func TestStatusText(t *testing.T) {
 	r := irmOn(node(), "status")
 	if r.code != 0 || !strings.HasPrefix(r.out, "irmd 0.1, process 42, up ") ||

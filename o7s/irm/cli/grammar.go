@@ -78,7 +78,10 @@ func init() { // an initialiser would be a cycle: help looks at the table
 // run finds the command and carries it out.
 func (c *call) run(args []string) error {
 	if len(args) == 0 {
-		return c.printHelp()
+		if c.help {
+			return c.printHelp()
+		}
+		return c.misuse(`No operation given, try "irm --help".`)
 	}
 	obj, ok := find(args[0], objects, func(o object) string { return o.name })
 	if !ok {

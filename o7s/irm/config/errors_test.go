@@ -47,7 +47,7 @@ func TestErrors(t *testing.T) {
 		{"[udp4.l]\nport = 65536", "f:2:1: udp4.l.port: must be between 1 and 65535, not 65536"},
 		{"[udp4.l]\nmtu = 68", "f:2:1: udp4.l.mtu: must be between 576 and 65535, not 68"},
 		{"[udp4.l.hosts]\nx = []", "f:2:1: udp4.l.hosts.x: has no address"},
-		{"[udp4.l]\nhosts = { a = \"1.2.3.4\", b = 3 }", "f:2:26: udp4.l.hosts.b: must be an array of strings, not an integer"},
+		{"[udp4.l]\nhosts = { a = \"1.2.3.4\", b = 3 }", "f:2:26: udp4.l.hosts.b: must be an address or an array of addresses, not an integer"},
 		{"[udp4.l]\nhosts_file = \"\"", "f:2:1: udp4.l.hosts_file: the path is empty"},
 		{"[udp4.x]\n[udp6.x]", "f:2:7: udp6.x: the name of this IPCP is taken by udp4.x"},
 		// Syntax, as the TOML library puts it.

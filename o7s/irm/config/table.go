@@ -62,7 +62,7 @@ type table struct {
 func newTable(doc *document, path []string, at *place, value any) (*table, bool) {
 	vals, ok := value.(map[string]any)
 	if !ok {
-		doc.errorf(at.at, path, "must be a table, not %s", kind(value))
+		doc.errorf(at.at, path, "must be a table, not %s", kindOf(value))
 		return nil, false
 	}
 	return &table{doc: doc, path: path, at: at, vals: vals, used: map[string]bool{}}, true
@@ -119,7 +119,7 @@ func (t *table) string(dst *string, spellings ...string) (key string, ok bool) {
 	}
 	s, isString := v.(string)
 	if !isString {
-		t.errorf(key, "must be a string, not %s", kind(v))
+		t.errorf(key, "must be a string, not %s", kindOf(v))
 		return key, false
 	}
 	*dst = s
@@ -135,7 +135,7 @@ func (t *table) int(dst *int, lo, hi int64, spellings ...string) bool {
 	n, isInt := v.(int64)
 	switch {
 	case !isInt:
-		t.errorf(key, "must be an integer, not %s", kind(v))
+		t.errorf(key, "must be an integer, not %s", kindOf(v))
 		return false
 	case n < lo || n > hi:
 		t.errorf(key, "must be between %d and %d, not %d", lo, hi, n)
@@ -152,7 +152,7 @@ func (t *table) bool(dst *bool, key string) {
 	}
 	b, isBool := v.(bool)
 	if !isBool {
-		t.errorf(key, "must be true or false, not %s", kind(v))
+		t.errorf(key, "must be true or false, not %s", kindOf(v))
 		return
 	}
 	*dst = b
@@ -166,13 +166,13 @@ func (t *table) strings(key string) (list []string, ok bool) {
 	}
 	array, isArray := v.([]any)
 	if !isArray {
-		t.errorf(key, "must be an array of strings, not %s", kind(v))
+		t.errorf(key, "must be an array of strings, not %s", kindOf(v))
 		return nil, false
 	}
 	for i, e := range array {
 		s, isString := e.(string)
 		if !isString {
-			t.errorf(key, "must be an array of strings; element %d is %s", i+1, kind(e))
+			t.errorf(key, "must be an array of strings; element %d is %s", i+1, kindOf(e))
 			return nil, false
 		}
 		list = append(list, s)
@@ -221,8 +221,8 @@ func (t *table) checkName(key, what, name string) bool {
 	return false
 }
 
-// kind names a TOML value in an error text.
-func kind(v any) string {
+// kindOf names a TOML value in an error text.
+func kindOf(v any) string {
 	switch v.(type) {
 	case string:
 		return "a string"

@@ -79,10 +79,16 @@ func (t *table) hosts(kind ipcp.Type) map[string][]netip.Addr {
 	for _, service := range sub.keys() {
 		sub.checkName(service, "service", service)
 		var texts []string
-		if s, isString := sub.vals[service].(string); isString {
+		switch v := sub.vals[service].(type) {
+		case string:
 			sub.used[service] = true
-			texts = []string{s}
-		} else if texts, ok = sub.strings(service); !ok {
+			texts = []string{v}
+		case []any:
+			if texts, ok = sub.strings(service); !ok {
+				continue
+			}
+		default:
+			sub.errorf(service, "must be an address or an array of addresses, not %s", kindOf(v))
 			continue
 		}
 		if len(texts) == 0 {
