@@ -3,6 +3,8 @@
 package control
 
 import (
+	"sync"
+
 	"o7gw/o7s/layer"
 	"o7gw/o7s/packet"
 	"o7gw/o7s/ring"
@@ -20,11 +22,15 @@ import (
 type bridge struct {
 	end      *ring.End
 	app, net layer.Port
+	once     sync.Once
+	// ended is closed when the flow has ended, from whichever side; all that
+	// the application wrote before has gone to the layer.
+	ended chan struct{}
 }
 
 // newBridge takes over both sides.
 func newBridge(end *ring.End, p *ring.Poller, net layer.Port) *bridge {
-	b := &bridge{end: end, app: ring.NewPort(end, p), net: net}
+	b := &bridge{end: end, app: ring.NewPort(end, p), net: net, ended: make(chan struct{})}
 	// The application cannot have sent yet, but the network may have: what it
 	// sent goes first into the ring.
 	net.Receive((*fromNet)(b))
@@ -36,6 +42,18 @@ func newBridge(end *ring.End, p *ring.Poller, net layer.Port) *bridge {
 func (b *bridge) close() {
 	b.net.Close()
 	b.app.Close()
+	b.once.Do(func() { close(b.ended) })
+}
+
+// drained reports whether nothing that the application wrote is left in the
+// ring.
+func (b *bridge) drained() bool {
+	select {
+	case <-b.ended:
+		return true
+	default:
+		return !b.end.Readable()
+	}
 }
 
 // fromNet receives from the layer.

@@ -83,15 +83,13 @@ func (c *conn) serve() {
 	c.cancel()
 	stop()
 	c.sock.Close()
-	if c.proc != nil {
-		c.proc.Close()
-	}
 	c.wg.Wait()
 	writer.Wait()
 	c.dropReplies()
+	c.drainFlows()
 	c.endFlows()
-	if c.poller != nil {
-		c.poller.Close()
+	if c.proc != nil {
+		c.proc.Close()
 	}
 	if !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) {
 		c.s.log.Warn(fmt.Sprintf("Disconnected process %d: %v.", c.creds.PID, err))

@@ -5,7 +5,10 @@ package control
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -19,6 +22,7 @@ import (
 type granted struct {
 	flow   *irm.Flow
 	bridge *bridge // nil for a direct flow
+	ending bool    // the client has deallocated it; guarded by conn.mu
 }
 
 // flow executes a request for a flow; ok is false for any other.
@@ -131,16 +135,66 @@ func rightsOf(f ring.Files) ([]byte, error) {
 	return unix.UnixRights(fds[:]...), nil
 }
 
-// dealloc ends a flow that the client has finished with.
+// linger is how long a flow may take to pass on what the application wrote
+// before it closed the ring or died.
+const linger = time.Second
+
+// dealloc ends a flow that the client has finished with: it has closed the
+// ring, or will at once.
 func (c *conn) dealloc(request uint64) {
+	c.mu.Lock()
+	g := c.flows[request]
+	if g == nil || g.ending {
+		c.mu.Unlock()
+		return
+	}
+	g.ending = true
+	c.mu.Unlock()
+	if g.bridge == nil {
+		c.remove(request)
+		return
+	}
+	c.wg.Go(func() {
+		timer := time.NewTimer(linger)
+		defer timer.Stop()
+		select {
+		case <-g.bridge.ended:
+		case <-timer.C:
+		case <-c.ctx.Done():
+			return // endFlows will do it
+		}
+		c.remove(request)
+	})
+}
+
+func (c *conn) remove(request uint64) {
 	c.mu.Lock()
 	g := c.flows[request]
 	delete(c.flows, request)
 	c.mu.Unlock()
-	if g != nil {
-		c.end(g)
-	}
+	c.end(g)
 }
+
+// drainFlows waits until the layers have got what the application wrote
+// before it went.
+func (c *conn) drainFlows() {
+	if c.poller == nil {
+		return
+	}
+	c.mu.Lock()
+	flows := slices.Collect(maps.Values(c.flows))
+	c.mu.Unlock()
+	for end := time.Now().Add(linger); ; time.Sleep(drainPause) {
+		flows = slices.DeleteFunc(flows, func(g *granted) bool { return g.bridge == nil || g.bridge.drained() })
+		if len(flows) == 0 || time.Now().After(end) {
+			break
+		}
+	}
+	c.poller.Close() // waits for the batch in its hands
+}
+
+// drainPause is between looks at rings that are being drained.
+const drainPause = time.Millisecond
 
 // endFlows ends what the client has left.
 func (c *conn) endFlows() {
