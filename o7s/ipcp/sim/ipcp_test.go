@@ -189,6 +189,33 @@ func TestCarrierAndPartition(t *testing.T) {
 	})
 }
 
+// A flow that is accepted while the link is down knows it from the start.
+func TestAcceptWhileDown(t *testing.T) {
+	inBubble(t, 27, func(t *testing.T, n *Network) {
+		l := n.NewLink(Params{Delay: time.Millisecond})
+		var req *layer.Request
+		client, server := member(t, l, nil), member(t, l, func(r *layer.Request) { req = r })
+		register(t, server)
+		failed := make(chan error)
+		go func() {
+			_, _, err := client.Allocate(t.Context(), name, qos.Raw, nil)
+			failed <- err
+		}()
+		time.Sleep(time.Second)
+		l.SetUp(false)
+		b, err := req.Accept(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := <-failed; !errors.Is(err, layer.ErrTimedOut) {
+			t.Errorf("requester: %v", err)
+		}
+		if r := listen(b); r.String() != "<down>" {
+			t.Errorf("responder sees %q", r)
+		}
+	})
+}
+
 func TestCloseIPCP(t *testing.T) {
 	inBubble(t, 24, func(t *testing.T, n *Network) {
 		l := n.NewLink(Params{Delay: time.Millisecond})
