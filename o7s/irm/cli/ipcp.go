@@ -3,7 +3,9 @@
 package cli
 
 import (
+	"context"
 	"errors"
+	"time"
 
 	"o7gw/o7s/ipcp"
 	"o7gw/o7s/irm"
@@ -120,12 +122,18 @@ func (c *call) ipcpsToUse(pattern string, create func() (ipcp.Type, error)) ([]i
 	return []irm.IPCPInfo{{ID: id, Name: pattern, Type: kind}}, nil
 }
 
+// undoTimeout bounds what is done after a failure.
+const undoTimeout = 2 * time.Second
+
 // bindAll binds an IPCP to names, all or none. It returns what undoes it.
 func (c *call) bindAll(p irm.IPCPInfo, names ...string) (undo func(), err error) {
 	var bound []string
 	undo = func() {
+		// The command may have run out of time: that is why it is undone.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(c.ctx), undoTimeout)
+		defer cancel()
 		for _, n := range bound {
-			if err := c.client.UnbindProcess(c.ctx, p.ID, n); err != nil {
+			if err := c.client.UnbindProcess(ctx, p.ID, n); err != nil {
 				c.warn("%v", refusedFor(p.Name, err))
 			}
 		}
