@@ -56,7 +56,7 @@ func transfer(b *testing.B, a, z layer.Port, size int) {
 	}
 	b.StopTimer()
 	b.ReportMetric(float64(got.packets.Load())/b.Elapsed().Seconds(), "packets/s")
-	b.ReportMetric(float64(lost), "lost")
+	b.ReportMetric(float64(sent-got.packets.Load()), "lost")
 }
 
 func benchmark(b *testing.B, client, server *IPCP, ports chan layer.Port) {

@@ -7,7 +7,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"o7gw/o7s/ipcp"
 	"o7gw/o7s/layer"
 	"o7gw/o7s/packet"
 	"o7gw/o7s/qos"
@@ -36,7 +35,7 @@ type flow struct {
 	state  atomic.Int32
 	remote atomic.Uint32 // EID at the peer; valid once up
 	caps   atomic.Uint32 // layer.Caps of the peer
-	in     ipcp.Funnel
+	in     layer.Inbox
 	answer chan reply // requester only: room for the one reply
 }
 

@@ -15,6 +15,9 @@ const (
 	// maxSegments is how many datagrams the kernel cuts from one
 	// (UDP_MAX_SEGMENTS; newer kernels take more).
 	maxSegments = 64
+	// maxDoubt is how often a refusal of the first message is not believed,
+	// since an error of an earlier datagram is reported in the same way.
+	maxDoubt = 3
 	// maxGroup is how many bytes they have together: an IP packet without
 	// the longer headers.
 	maxGroup = 65535 - headers6
@@ -59,7 +62,7 @@ func (o *outlet) init(s *socket, c *counters) {
 // send hands over what there is. It returns false if the socket is full:
 // call it again when it is writable.
 func (o *outlet) send() bool {
-	again := false // the first message was refused once
+	doubt := 0
 	for o.start < o.end {
 		n := o.fill()
 		done, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(o.sock.fd), uintptr(unsafe.Pointer(&o.msgs)), uintptr(n), 0, 0, 0)
@@ -67,20 +70,18 @@ func (o *outlet) send() bool {
 		switch errno {
 		case 0:
 			o.sent(int(done))
-			again = false
+			doubt = 0
 		case unix.EAGAIN:
 			o.stats.sendBlocked.Add(1)
 			return false
 		case unix.EINTR:
 		default:
-			// What is reported may be an error of an earlier datagram,
-			// which concerns the receiving goroutine.
-			if !again {
-				o.sock.errs.Store(true)
-				again = true
+			// Earlier errors concern the receiving goroutine.
+			o.sock.errs.Store(true)
+			if doubt++; doubt <= maxDoubt {
 				continue
 			}
-			again = false
+			doubt = 0
 			o.refused(errno)
 		}
 	}

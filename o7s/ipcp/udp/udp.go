@@ -79,6 +79,9 @@ func New(t ipcp.Type, env ipcp.Env) (ipcp.IPCP, error) {
 
 // bootstrap binds the socket and begins to serve.
 func (p *IPCP) bootstrap(_ context.Context, cfg ipcp.Config) (info ipcp.Info, err error) {
+	if cfg.UDP.DNS.IsValid() && !cfg.UDP.DNS.IsUnspecified() { // unspecified: none, as in the prototype
+		return info, fmt.Errorf("names from DNS server %v: %w; use the address map or the hosts file", cfg.UDP.DNS, layer.ErrNotSupported)
+	}
 	if p.self, err = ownAddress(p.Type(), cfg.UDP); err != nil {
 		return info, err
 	}
