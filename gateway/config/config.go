@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -89,6 +90,9 @@ func Parse(data []byte, filename string) (*File, error) {
 	return f, errors.Join(c.errs...)
 }
 
+// wrongType matches the library's text, which names our Go types.
+var wrongType = regexp.MustCompile(`^cannot decode TOML (\S+) into struct field \S+ of type (\S+)$`)
+
 // located turns an error of the TOML library into ours.
 func located(err error, filename string) error {
 	var missing *toml.StrictMissingError
@@ -106,7 +110,7 @@ func located(err error, filename string) error {
 		line, column := decode.Position()
 		return &node.Error{
 			File: filename, Line: line, Column: column, Key: strings.Join(decode.Key(), "."),
-			Msg: strings.TrimPrefix(decode.Error(), "toml: "),
+			Msg: wrongType.ReplaceAllString(strings.TrimPrefix(decode.Error(), "toml: "), "must be of type $2, not $1"),
 		}
 	}
 	return &node.Error{File: filename, Line: 1, Column: 1, Msg: strings.TrimPrefix(err.Error(), "toml: ")}

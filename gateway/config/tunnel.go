@@ -22,7 +22,7 @@ type tunnelTable struct {
 	Device       *string   `toml:"device"`
 	Listen       *string   `toml:"listen"`
 	Connect      *string   `toml:"connect"`
-	Mode         *mode     `toml:"mode"`
+	Mode         *string   `toml:"mode"`
 	Address      []address `toml:"address"`
 	Announce     []prefix  `toml:"announce"`
 	Allow        *[]prefix `toml:"allow"`
@@ -34,18 +34,6 @@ type tunnelTable struct {
 	Timeout      *duration `toml:"timeout"`
 	ReconnectMin *duration `toml:"reconnect_min"`
 	ReconnectMax *duration `toml:"reconnect_max"`
-}
-
-// mode is the protocol of a tunnel.
-type mode string
-
-func (m *mode) UnmarshalText(b []byte) error {
-	switch s := string(b); s {
-	case "o7gw", "plain":
-		*m = mode(s)
-		return nil
-	}
-	return fmt.Errorf("%q is none of o7gw, plain", b)
 }
 
 // address is an address of an interface with the length of its network's
@@ -134,7 +122,12 @@ func (c *checker) tunnel(i int, t *tunnelTable, before []tunnel.Config) tunnel.C
 	set(&cfg.MTU, t.MTU)
 	set(&cfg.MSSClamp, t.MSSClamp)
 	set(&cfg.MaxPeers, t.MaxPeers)
-	cfg.Plain = t.Mode != nil && *t.Mode == "plain"
+	if t.Mode != nil {
+		cfg.Plain = *t.Mode == "plain"
+		if !cfg.Plain && *t.Mode != "o7gw" {
+			bad("mode", "%q is none of o7gw, plain", *t.Mode)
+		}
+	}
 	for _, a := range t.Address {
 		cfg.Addresses = append(cfg.Addresses, netip.Prefix(a))
 	}
