@@ -46,7 +46,7 @@ type doorbell struct {
 	mu      sync.Mutex
 	waiters [2]*waiter
 	watcher *waiter
-	entry   *entry   // in a Poller
+	entry   *entry   // in a Set
 	file    *os.File // the same descriptor, once it is in the runtime's poller
 	raw     syscall.RawConn
 	rang    func(uintptr) bool // drain, for raw
@@ -222,7 +222,7 @@ func (b *doorbell) wakeAll() {
 	}
 }
 
-// setEntry puts the doorbell into a Poller, or takes it out for nil. It
+// setEntry puts the doorbell into a Set, or takes it out for nil. It
 // reports false if it is in one already.
 func (b *doorbell) setEntry(n *entry) bool {
 	b.mu.Lock()
@@ -239,22 +239,22 @@ func (b *doorbell) setEntry(n *entry) bool {
 	return true
 }
 
-// entryOf returns the entry in p, nil if there is none.
-func (b *doorbell) entryOf(p *Poller) *entry {
+// entryOf returns the entry in s, nil if there is none.
+func (b *doorbell) entryOf(s *Set) *entry {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.entry == nil || b.entry.p != p {
+	if b.entry == nil || b.entry.s != s {
 		return nil
 	}
 	return b.entry
 }
 
-// poller returns the Poller that watches, nil if there is none.
-func (b *doorbell) poller() *Poller {
+// set returns the Set that watches, nil if there is none.
+func (b *doorbell) set() *Set {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.entry == nil {
 		return nil
 	}
-	return b.entry.p
+	return b.entry.s
 }

@@ -107,6 +107,15 @@ func (e *End) Readable() bool {
 // lock.
 func (e *End) gone() bool { return e.bell.hungUp.Load() || e.peer.Load()&stateClosed != 0 }
 
+// Unread reports whether a packet waits.
+func (e *End) Unread() bool {
+	if !e.enter() {
+		return false
+	}
+	defer e.leave()
+	return e.in.unread()
+}
+
 // Received returns a number that changes whenever the other side has sent
 // something, whether it was read or not.
 func (e *End) Received() uint64 { return e.position(e.in.sh.head) }
@@ -140,10 +149,12 @@ func (e *End) SetDown(down bool) {
 		}
 	}
 	e.bell.ring()
+	e.bell.interrupt(&e.read)
+	e.bell.interrupt(&e.write)
 }
 
 // Down reports whether either side has marked the flow as down.
-func (e *End) Down() bool { return e.PeerDown() || e.isSet(e.mine, stateDown) }
+func (e *End) Down() bool { return e.isSet(e.peer, stateDown) || e.isSet(e.mine, stateDown) }
 
 // PeerDown reports whether the other side has marked the flow as down.
 func (e *End) PeerDown() bool { return e.isSet(e.peer, stateDown) }
@@ -179,6 +190,9 @@ func (e *End) WakeReaders() { e.bell.interrupt(&e.read) }
 // WakeWriters makes calls that wait for room ask their Stop again.
 func (e *End) WakeWriters() { e.bell.interrupt(&e.write) }
 
+// down is Down for a caller that holds a lock.
+func (e *End) down() bool { return (e.peer.Load()|e.mine.Load())&stateDown != 0 }
+
 // fail ends the flow because of corrupt memory.
 func (e *End) fail() {
 	if !e.corrupt.Swap(true) {
@@ -201,8 +215,8 @@ func (e *End) Close() error {
 	if e.closed.Swap(true) {
 		return nil
 	}
-	if p := e.bell.poller(); p != nil {
-		p.Remove(e)
+	if s := e.bell.set(); s != nil {
+		s.Remove(e)
 	}
 	e.say(stateClosed)
 	// Whoever takes a lock from now on sees closed and does not touch the

@@ -72,6 +72,9 @@ func (e *End) awaitPacket(stop Stop) error {
 	if e.gone() && !e.in.unread() {
 		return io.EOF
 	}
+	if e.down() {
+		return ErrDown
+	}
 	return e.await(&e.read, stop)
 }
 

@@ -28,6 +28,8 @@ import (
 	"net"
 	"os"
 	"syscall"
+
+	"o7gw/o7s/layer"
 )
 
 // MaxPacket is the largest packet, in bytes, that a ring carries: its MTU.
@@ -52,6 +54,8 @@ var (
 	ErrTooLong = fmt.Errorf("ring: packet too long: %w", syscall.EMSGSIZE)
 	// ErrCorrupt: the other side has put something impossible into the memory.
 	ErrCorrupt = errors.New("ring: shared memory is corrupt")
+	// ErrDown: one of the sides has marked the flow as unable to carry packets.
+	ErrDown error = layer.ErrFlowDown
 	// ErrWouldBlock is what NoWait answers.
 	ErrWouldBlock = fmt.Errorf("ring: would block: %w", syscall.EAGAIN)
 )

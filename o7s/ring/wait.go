@@ -37,7 +37,7 @@ func (e *End) await(w *waiter, stop Stop) error {
 	defer e.bell.part(w)
 	w.flag.Store(1) // full barrier, see producer.publish
 	defer w.flag.Store(0)
-	if w.ready() || e.usable() != nil || e.gone() {
+	if w.ready() || e.usable() != nil || e.gone() || e.down() {
 		return nil
 	}
 	// Whatever was changed before we joined shows here; after that we are

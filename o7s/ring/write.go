@@ -16,6 +16,24 @@ func (e *End) Write(p []byte, stop Stop) error {
 	}
 	e.wmu.Lock()
 	defer e.wmu.Unlock()
+	return e.writeLocked(p, stop)
+}
+
+// TryWrite is Write with NoWait that does not even wait for another call of
+// this side to end.
+func (e *End) TryWrite(p []byte) error {
+	if len(p) > MaxPacket {
+		return ErrTooLong
+	}
+	if !e.wmu.TryLock() {
+		return ErrWouldBlock
+	}
+	defer e.wmu.Unlock()
+	return e.writeLocked(p, NoWait)
+}
+
+// writeLocked writes one packet under wmu.
+func (e *End) writeLocked(p []byte, stop Stop) error {
 	if err := e.put(p, stop); err != nil {
 		return err
 	}
@@ -83,6 +101,9 @@ func (e *End) writable() error {
 	}
 	if e.gone() {
 		return ErrPeerClosed
+	}
+	if e.down() {
+		return ErrDown
 	}
 	if e.write.expired() {
 		return os.ErrDeadlineExceeded

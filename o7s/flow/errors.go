@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package flow
+
+import (
+	"errors"
+	"syscall"
+
+	"o7gw/o7s/layer"
+	"o7gw/o7s/ring"
+)
+
+// Errors of the calls of a Flow. A wait that ran out is
+// os.ErrDeadlineExceeded, the end of the packets after the peer has closed io.EOF,
+// a call after Close net.ErrClosed.
+var (
+	// ErrDown: the flow cannot carry packets now.
+	ErrDown error = layer.ErrFlowDown
+	// ErrPeer: nothing has arrived from the peer for the timeout of the QoS.
+	ErrPeer error = layer.ErrFlowPeer
+	// ErrPeerClosed: a write after the peer has closed.
+	ErrPeerClosed = ring.ErrPeerClosed
+	// ErrWouldBlock: the flow is non-blocking and the call would have to wait.
+	ErrWouldBlock = ring.ErrWouldBlock
+	// ErrTooLong: the packet exceeds the MTU of the flow.
+	ErrTooLong error = syscall.EMSGSIZE
+	// ErrReadOnly: the access mode of the flow forbids writing.
+	ErrReadOnly error = syscall.EPERM
+	// ErrPushed: the packets go to a receiver; they cannot be read.
+	ErrPushed = errors.New("flow: packets go to a receiver")
+)

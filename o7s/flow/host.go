@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package flow
+
+import (
+	"container/heap"
+	"net"
+	"sync"
+	"time"
+
+	"o7gw/o7s/layer"
+	"o7gw/o7s/ring"
+)
+
+// Host serves the flows of a process with two goroutines, both started when
+// they are needed first: one sends keepalives and watches the peer timeouts,
+// one moves the packets of rings in push mode.
+type Host struct {
+	mu     sync.Mutex
+	closed bool
+	due    dueFlows
+	wake   chan struct{} // nil: no goroutine yet
+	quit   chan struct{}
+	done   sync.WaitGroup
+	poll   *ring.Poller
+}
+
+// NewHost returns a Host. Close ends it.
+func NewHost() *Host { return &Host{quit: make(chan struct{})} }
+
+// Close ends the goroutines and waits for them. The flows should be closed
+// before.
+func (h *Host) Close() error {
+	h.mu.Lock()
+	if h.closed {
+		h.mu.Unlock()
+		return nil
+	}
+	h.closed = true
+	close(h.quit)
+	poll := h.poll
+	h.mu.Unlock()
+	if poll != nil {
+		poll.Close()
+	}
+	h.done.Wait()
+	return nil
+}
+
+// poller returns the Poller of rings in push mode.
+func (h *Host) poller() (*ring.Poller, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return nil, net.ErrClosed
+	}
+	if h.poll == nil {
+		p, err := ring.NewPoller()
+		if err != nil {
+			return nil, err
+		}
+		h.poll = p
+	}
+	return h.poll, nil
+}
+
+// add begins the keepalives of a flow that has a timeout.
+func (h *Host) add(f *Flow) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return net.ErrClosed
+	}
+	f.live.start(time.Now(), f.att.QoS.PeerTimeout())
+	if f.live.timeout == 0 {
+		return nil
+	}
+	heap.Push(&h.due, f)
+	if h.wake == nil {
+		h.wake = make(chan struct{}, 1)
+		h.done.Add(1)
+		go func() {
+			defer h.done.Done()
+			h.watch()
+		}()
+	} else if h.due[0] == f {
+		select {
+		case h.wake <- struct{}{}:
+		default:
+		}
+	}
+	return nil
+}
+
+func (h *Host) remove(f *Flow) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if f.live.index >= 0 && f.live.timeout != 0 {
+		heap.Remove(&h.due, f.live.index)
+	}
+}
+
+// watch checks flows when they are due.
+func (h *Host) watch() {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		if next, any := h.checkDue(time.Now()); any {
+			timer.Reset(time.Until(next))
+		} else {
+			timer.Stop()
+		}
+		select {
+		case <-timer.C:
+		case <-h.wake:
+		case <-h.quit:
+			return
+		}
+	}
+}
+
+// checkDue checks all flows that are due and returns when the next one is.
+func (h *Host) checkDue(now time.Time) (next time.Time, any bool) {
+	for {
+		h.mu.Lock()
+		if len(h.due) == 0 || h.due[0].live.next.After(now) {
+			if any = len(h.due) > 0; any {
+				next = h.due[0].live.next
+			}
+			h.mu.Unlock()
+			return next, any
+		}
+		f := h.due[0]
+		keepalive, died := f.live.check(now, f.low.sent(), f.low.received())
+		heap.Fix(&h.due, 0)
+		h.mu.Unlock()
+		if keepalive {
+			f.low.keepalive()
+		}
+		if died {
+			f.peerDied()
+		}
+	}
+}
+
+// peerDied marks the peer as dead and lets everybody know.
+func (f *Flow) peerDied() {
+	f.set(peerDead, true)
+	f.low.wakeReaders()
+	if p := f.pusher.Load(); p != nil {
+		p.Event(layer.Closed)
+	}
+	if fn := f.onPeer.Load(); fn != nil {
+		(*fn)()
+	}
+}
+
+// dueFlows is a heap of flows by the time of their next check.
+type dueFlows []*Flow
+
+func (d dueFlows) Len() int           { return len(d) }
+func (d dueFlows) Less(i, j int) bool { return d[i].live.next.Before(d[j].live.next) }
+func (d dueFlows) Swap(i, j int) {
+	d[i], d[j] = d[j], d[i]
+	d[i].live.index, d[j].live.index = i, j
+}
+
+func (d *dueFlows) Push(x any) {
+	f := x.(*Flow)
+	f.live.index = len(*d)
+	*d = append(*d, f)
+}
+
+func (d *dueFlows) Pop() any {
+	old := *d
+	f := old[len(old)-1]
+	old[len(old)-1] = nil
+	*d = old[:len(old)-1]
+	f.live.index = -1
+	return f
+}

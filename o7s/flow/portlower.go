@@ -1,0 +1,377 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package flow
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"o7gw/o7s/layer"
+	"o7gw/o7s/packet"
+	"o7gw/o7s/ring"
+)
+
+// portLower is a flow on a port of a layer in this process: packets arrive on
+// the layer's goroutine and wait in a queue, or go on to a receiver.
+type portLower struct {
+	port layer.Port
+
+	// rmu is held by the reader, also while it waits for a token in wake.
+	rmu  sync.Mutex
+	wake chan struct{}
+	head *packet.Buffer // read in part; guarded by rmu
+
+	readDeadline, writeDeadline atomic.Pointer[time.Time]
+	isDown, isOver, isClosed    atomic.Bool
+
+	mu      sync.Mutex // guards the fields below
+	q       queue
+	to      layer.Receiver // push mode
+	changed func()         // of a watch
+
+	arrivals, sentPkts, sentBytes, recvPkts, recvBytes, dropped atomic.Uint64
+}
+
+var _ lower = (*portLower)(nil)
+
+func newPortLower(p layer.Port) *portLower {
+	l := &portLower{port: p, wake: make(chan struct{}, 1)}
+	p.Receive(l)
+	return l
+}
+
+// Packets takes what the layer has received.
+func (l *portLower) Packets(pkts []*packet.Buffer) {
+	l.arrivals.Add(1)
+	l.mu.Lock()
+	if r := l.to; r != nil {
+		l.mu.Unlock()
+		l.count(pkts)
+		r.Packets(pkts)
+		return
+	}
+	n := 0
+	if !l.isClosed.Load() {
+		for n < len(pkts) && l.q.push(pkts[n]) {
+			n++
+		}
+	}
+	changed := l.changed
+	l.mu.Unlock()
+	if n < len(pkts) {
+		l.dropped.Add(uint64(len(pkts) - n))
+		packet.ReleaseBatch(pkts[n:])
+	}
+	l.wakeReaders()
+	if changed != nil {
+		changed()
+	}
+}
+
+// Event takes a change of the layer.
+func (l *portLower) Event(e layer.Event) {
+	switch e {
+	case layer.Down:
+		l.isDown.Store(true)
+	case layer.Up:
+		l.isDown.Store(false)
+	case layer.Closed:
+		l.isOver.Store(true)
+	}
+	l.mu.Lock()
+	r, changed := l.to, l.changed
+	l.mu.Unlock()
+	if r != nil {
+		r.Event(e)
+	}
+	l.wakeReaders()
+	if changed != nil {
+		changed()
+	}
+}
+
+// count notes packets that leave the queue, or pass it.
+func (l *portLower) count(pkts []*packet.Buffer) {
+	var bytes uint64
+	for _, p := range pkts {
+		bytes += uint64(p.Len())
+	}
+	l.recvPkts.Add(uint64(len(pkts)))
+	l.recvBytes.Add(bytes)
+}
+
+// take moves packets from the queue into bufs.
+func (l *portLower) take(bufs []*packet.Buffer) int {
+	l.mu.Lock()
+	n := l.q.take(bufs)
+	l.mu.Unlock()
+	l.count(bufs[:n])
+	return n
+}
+
+// await waits for the next token, after the queue was found empty.
+func (l *portLower) await(stop ring.Stop) error {
+	if l.isOver.Load() && !l.unread() {
+		return io.EOF
+	}
+	if l.isDown.Load() {
+		return ErrDown
+	}
+	if err := stop(); err != nil {
+		return err
+	}
+	var expired <-chan time.Time
+	if d := l.readDeadline.Load(); d != nil {
+		t := time.NewTimer(time.Until(*d))
+		defer t.Stop()
+		expired = t.C
+	}
+	select {
+	case <-l.wake:
+	case <-expired:
+	}
+	return nil
+}
+
+// readable returns why nothing can be read, whatever is queued.
+func (l *portLower) readable() error {
+	if l.isClosed.Load() {
+		return net.ErrClosed
+	}
+	return expired(&l.readDeadline)
+}
+
+func expired(deadline *atomic.Pointer[time.Time]) error {
+	if d := deadline.Load(); d != nil && !time.Now().Before(*d) {
+		return os.ErrDeadlineExceeded
+	}
+	return nil
+}
+
+func (l *portLower) readInto(p []byte, keep bool, stop ring.Stop) (int, bool, error) {
+	l.rmu.Lock()
+	defer l.rmu.Unlock()
+	for {
+		if err := l.readable(); err != nil {
+			return 0, false, err
+		}
+		if l.head == nil {
+			var one [1]*packet.Buffer
+			l.take(one[:])
+			l.head = one[0]
+		}
+		if b := l.head; b != nil {
+			n := copy(p, b.Bytes())
+			b.TrimFront(n)
+			more := b.Len() > 0
+			if !more || !keep {
+				l.head = nil
+				b.Release()
+			}
+			return n, more, nil
+		}
+		if err := l.await(stop); err != nil {
+			return 0, false, err
+		}
+	}
+}
+
+func (l *portLower) readBatch(bufs []*packet.Buffer, stop ring.Stop) (int, error) {
+	l.rmu.Lock()
+	defer l.rmu.Unlock()
+	for {
+		if err := l.readable(); err != nil {
+			return 0, err
+		}
+		n := 0
+		if l.head != nil && len(bufs) > 0 {
+			bufs[0], l.head = l.head, nil
+			n = 1
+		}
+		if n += l.take(bufs[n:]); n > 0 || len(bufs) == 0 {
+			return n, nil
+		}
+		if err := l.await(stop); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// writable returns why nothing can be written.
+func (l *portLower) writable() error {
+	switch {
+	case l.isClosed.Load():
+		return net.ErrClosed
+	case l.isOver.Load():
+		return ErrPeerClosed
+	case l.isDown.Load():
+		return ErrDown
+	}
+	return expired(&l.writeDeadline)
+}
+
+// singles are slices for one packet, since a slice given to an interface
+// escapes.
+var singles = sync.Pool{New: func() any { return new([1]*packet.Buffer) }}
+
+// write never waits: a layer in this process drops what it cannot carry.
+func (l *portLower) write(p []byte, _ ring.Stop) error {
+	if err := l.writable(); err != nil {
+		return err
+	}
+	b := packet.Get(len(p))
+	b.Append(p)
+	one := singles.Get().(*[1]*packet.Buffer)
+	one[0] = b
+	l.send(one[:])
+	one[0] = nil
+	singles.Put(one)
+	return nil
+}
+
+func (l *portLower) writeBatch(pkts []*packet.Buffer, _ ring.Stop) (int, error) {
+	if err := l.writable(); err != nil {
+		n := len(pkts)
+		packet.ReleaseBatch(pkts)
+		return n, err
+	}
+	l.send(pkts)
+	return 0, nil
+}
+
+func (l *portLower) send(pkts []*packet.Buffer) {
+	var bytes uint64
+	for _, p := range pkts {
+		bytes += uint64(p.Len())
+	}
+	l.sentPkts.Add(uint64(len(pkts)))
+	l.sentBytes.Add(bytes)
+	l.port.Send(pkts)
+}
+
+func (l *portLower) keepalive() { _ = l.write(nil, nil) }
+
+func (l *portLower) setReadDeadline(t time.Time) {
+	setDeadline(&l.readDeadline, t)
+	l.wakeReaders()
+}
+
+func (l *portLower) setWriteDeadline(t time.Time) { setDeadline(&l.writeDeadline, t) }
+
+func setDeadline(d *atomic.Pointer[time.Time], t time.Time) {
+	if t.IsZero() {
+		d.Store(nil)
+	} else {
+		d.Store(&t)
+	}
+}
+
+func (l *portLower) wakeReaders() {
+	select {
+	case l.wake <- struct{}{}:
+	default: // a token lies there: the reader will look
+	}
+}
+
+func (l *portLower) wakeWriters() {} // none waits
+
+// push gives the receiver what is queued, and then what arrives, in order.
+// No lock is held in its calls.
+func (l *portLower) push(r layer.Receiver, _ *Host) error {
+	bufs := make([]*packet.Buffer, packet.BatchSize)
+	l.rmu.Lock()
+	bufs[0], l.head = l.head, nil
+	l.rmu.Unlock()
+	if bufs[0] != nil {
+		r.Packets(bufs[:1])
+	}
+	for {
+		if n := l.take(bufs); n > 0 {
+			r.Packets(bufs[:n])
+			continue
+		}
+		l.mu.Lock()
+		if l.q.len() == 0 {
+			l.to = r
+			l.mu.Unlock()
+			break
+		}
+		l.mu.Unlock()
+	}
+	if l.isDown.Load() {
+		r.Event(layer.Down)
+	}
+	if l.isOver.Load() {
+		r.Event(layer.Closed)
+	}
+	return nil
+}
+
+func (l *portLower) watch(set *ring.Set, changed func()) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.changed != nil {
+		return errWatched
+	}
+	l.changed = func() { changed(); set.Wake() }
+	return nil
+}
+
+func (l *portLower) unwatch(*ring.Set) {
+	l.mu.Lock()
+	l.changed = nil
+	l.mu.Unlock()
+}
+
+func (l *portLower) resume(*ring.Set) {} // every arrival is reported
+
+func (l *portLower) unread() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.q.len() > 0
+}
+
+func (l *portLower) down() bool       { return l.isDown.Load() }
+func (l *portLower) peerClosed() bool { return l.isOver.Load() }
+
+func (l *portLower) setDown(bool) error {
+	return fmt.Errorf("mark the flow as down: its lower end is a layer in this process: %w", layer.ErrNotSupported)
+}
+
+func (l *portLower) sent() uint64     { return l.sentPkts.Load() }
+func (l *portLower) received() uint64 { return l.arrivals.Load() }
+
+func (l *portLower) stats() Stats {
+	l.mu.Lock()
+	queued := l.q.bytes
+	l.mu.Unlock()
+	return Stats{
+		SentPackets: l.sentPkts.Load(), SentBytes: l.sentBytes.Load(),
+		ReceivedPackets: l.recvPkts.Load(), ReceivedBytes: l.recvBytes.Load(),
+		Dropped: l.dropped.Load(), QueuedIn: queued,
+	}
+}
+
+func (l *portLower) close() error {
+	if l.isClosed.Swap(true) {
+		return nil
+	}
+	err := l.port.Close()
+	l.wakeReaders()
+	// Readers leave now; what they have not read goes back to the pool.
+	l.rmu.Lock()
+	defer l.rmu.Unlock()
+	if l.head != nil {
+		l.head.Release()
+		l.head = nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.q.release()
+	return err
+}

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package flow
+
+// Stats are the totals of a flow. Keepalives count as packets.
+type Stats struct {
+	SentPackets, SentBytes         uint64
+	ReceivedPackets, ReceivedBytes uint64
+	// Dropped counts packets that arrived while the queue was full, and
+	// packets of a batch that could not be written.
+	Dropped             uint64
+	QueuedIn, QueuedOut int // bytes that wait for the reader, and for the other side
+}
+
+// Stats returns the totals.
+func (f *Flow) Stats() Stats {
+	s := f.low.stats()
+	s.Dropped += f.drops.Load()
+	return s
+}

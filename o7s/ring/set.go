@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package ring
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+)
+
+// Set watches many Ends for the goroutine that calls Turn, and runs their
+// functions on it: no hand-over between the bell and the work. Most users
+// want a Poller, which brings that goroutine.
+//
+//	wait for bells ─▶ drain them ─▶ run the functions ─▶ again while something is
+//	      ▲                                              unread │
+//	      └── mark all as asleep, look once more ◀── spin a little
+//
+// Add, Remove, Wake and Close may be called from any goroutine, Turn and
+// Resume by one at a time.
+type Set struct {
+	epoll, event int // the event descriptor ends a wait
+
+	mu      sync.Mutex
+	closed  bool
+	entries map[int32]*entry
+	fresh   []*entry // added, not served yet
+	last    int32
+
+	// Used by Turn and Resume alone:
+	hot   []*entry // not marked as asleep: looked at in every turn
+	turn  uint
+	spin  spinner
+	ready func() bool
+}
+
+// entry is an End in a Set.
+type entry struct {
+	s       *Set
+	id      int32
+	e       *End
+	fn      func() bool
+	removed atomic.Bool
+	hot     bool // in Set.hot
+}
+
+const (
+	// eventID marks the event descriptor among the bells.
+	eventID = 0
+	// lookEvery is after how many busy turns the bells are looked at, too.
+	lookEvery = 8
+	// maxSpinHot bounds how many Ends one spin looks at.
+	maxSpinHot = 16
+)
+
+// NewSet returns an empty Set.
+func NewSet() (*Set, error) {
+	ep, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("ring: epoll: %w", err)
+	}
+	ev, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
+	if err == nil {
+		if err = unix.EpollCtl(ep, unix.EPOLL_CTL_ADD, ev, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: eventID}); err != nil {
+			unix.Close(ev)
+		}
+	}
+	if err != nil {
+		unix.Close(ep)
+		return nil, fmt.Errorf("ring: event descriptor: %w", err)
+	}
+	s := &Set{epoll: ep, event: ev, entries: map[int32]*entry{}}
+	s.ready = s.anyReady
+	return s, nil
+}
+
+// Add watches e. fn is called soon for the first time, and then when packets
+// have arrived or something has changed. While fn reports true it is called
+// again as long as packets are unread; after false it is not called before
+// Resume. An End can be in one Set.
+func (s *Set) Add(e *End, fn func() bool) error {
+	if !e.enter() {
+		return ErrClosed
+	}
+	defer e.leave()
+	n := &entry{s: s, e: e, fn: fn}
+	if !e.bell.setEntry(n) {
+		return errors.New("ring: the End is in a set already")
+	}
+	s.mu.Lock()
+	err := s.addLocked(n)
+	s.mu.Unlock()
+	if err != nil {
+		e.bell.setEntry(nil)
+		return fmt.Errorf("ring: add to a set: %w", err)
+	}
+	s.Wake()
+	return nil
+}
+
+func (s *Set) addLocked(n *entry) error {
+	if s.closed {
+		return ErrClosed
+	}
+	for taken := true; taken; _, taken = s.entries[s.last] {
+		if s.last++; s.last == math.MaxInt32 {
+			s.last = eventID + 1
+		}
+	}
+	n.id = s.last
+	// Edge-triggered: the event of a hang-up must not come back for ever.
+	const events = unix.EPOLLIN | unix.EPOLLRDHUP | 1<<31
+	ev := unix.EpollEvent{Events: events, Fd: n.id}
+	if err := unix.EpollCtl(s.epoll, unix.EPOLL_CTL_ADD, n.e.bell.fd, &ev); err != nil {
+		return err
+	}
+	s.entries[n.id] = n
+	s.fresh = append(s.fresh, n)
+	return nil
+}
+
+// Remove ends the calls for e. One that is under way may still finish. It may
+// be called from within such a call.
+func (s *Set) Remove(e *End) {
+	if !e.enter() {
+		return
+	}
+	defer e.leave()
+	n := e.bell.entryOf(s)
+	if n == nil || n.removed.Swap(true) {
+		return
+	}
+	s.mu.Lock()
+	delete(s.entries, n.id)
+	if !s.closed {
+		unix.EpollCtl(s.epoll, unix.EPOLL_CTL_DEL, e.bell.fd, nil)
+	}
+	s.mu.Unlock()
+	e.bell.setEntry(nil)
+}
+
+// Resume looks at e again, whose function has reported false.
+func (s *Set) Resume(e *End) {
+	if n := e.bell.entryOf(s); n != nil {
+		s.heat(n)
+	}
+}
+
+// Wake ends the wait of a Turn.
+func (s *Set) Wake() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return
+	}
+	one := [8]byte{1, 1, 1, 1, 1, 1, 1, 1} // not 0 in either byte order
+	unix.Write(s.event, one[:])
+}
+
+// Close gives the descriptors back. The Ends stay open. No Turn may be under
+// way.
+func (s *Set) Close() error {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil
+	}
+	s.closed = true
+	unix.Close(s.epoll)
+	unix.Close(s.event)
+	entries := s.entries
+	s.entries, s.fresh = nil, nil
+	s.mu.Unlock()
+	for _, n := range entries {
+		n.removed.Store(true)
+		n.e.bell.setEntry(nil)
+	}
+	return nil
+}
+
+func (n *entry) ready() bool {
+	if n.removed.Load() || !n.e.enter() {
+		return false
+	}
+	defer n.e.leave()
+	return n.e.usable() == nil && n.e.in.unread()
+}
+
+// asleep asks for the bell and reports whether there is still nothing to do.
+func (n *entry) asleep() bool {
+	if n.removed.Load() || !n.e.enter() {
+		return true
+	}
+	defer n.e.leave()
+	n.e.in.sh.rsleep.Store(1) // full barrier, see producer.publish
+	if n.ready() {
+		n.e.in.sh.rsleep.Store(0)
+		return false
+	}
+	return true
+}
