@@ -19,16 +19,9 @@ import (
 	"o7gw/o7s/ring"
 )
 
-const (
-	// helloTimeout is how long a fresh connection may stay silent.
-	helloTimeout = 5 * time.Second
-	// replyTimeout is how long a client may leave its receive buffer full
-	// before it is disconnected.
-	replyTimeout = 10 * time.Second
-	// replyQueue is how many replies wait for the writer; behind them the
-	// requests wait with theirs.
-	replyQueue = 64
-)
+// replyQueue is how many replies wait for the writer; behind them the requests
+// wait with theirs.
+const replyQueue = 64
 
 // conn is one connection, which is one process.
 //
@@ -99,7 +92,7 @@ func (c *conn) serve() {
 // read takes requests until the connection ends.
 func (c *conn) read() error {
 	m := newMessage(MaxRequest, 0)
-	c.sock.SetReadDeadline(time.Now().Add(helloTimeout))
+	c.sock.SetReadDeadline(time.Now().Add(c.s.limits.hello))
 	for {
 		b, _, err := m.receive(c.sock)
 		if err != nil {
@@ -174,8 +167,8 @@ func (c *conn) begin(id, timeout uint64) (context.Context, error) {
 	if c.requests[id] != nil || c.flows[id] != nil || c.listens[id] != nil {
 		return nil, fmt.Errorf("%w: request %d used twice", errMessage, id)
 	}
-	if len(c.requests) >= maxRequests {
-		return nil, fmt.Errorf("process %d has %d requests under way: %w", c.creds.PID, maxRequests, errBusy)
+	if len(c.requests) >= c.s.limits.requests {
+		return nil, fmt.Errorf("process %d has %d requests under way: %w", c.creds.PID, len(c.requests), errBusy)
 	}
 	if err := c.s.takeRequest(c.creds); err != nil {
 		return nil, err
@@ -287,7 +280,7 @@ func (c *conn) writeReply(r reply) error {
 	if err != nil {
 		return err
 	}
-	c.sock.SetWriteDeadline(time.Now().Add(replyTimeout))
+	c.sock.SetWriteDeadline(time.Now().Add(c.s.limits.reply))
 	_, _, err = c.sock.WriteMsgUnix(b, oob, nil)
 	return err
 }

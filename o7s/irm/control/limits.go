@@ -4,32 +4,34 @@ package control
 
 import (
 	"fmt"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"o7gw/o7s/irm"
 )
 
-// What a user may take of the daemon. A user who is no administrator has a
-// share of each; nobody else feels it when it is used up.
-const (
-	maxConns     = 4096 // of the daemon
-	maxUserConns = 128
-	// maxRequests is per connection. A request under way is a goroutine.
-	maxRequests     = 4096
-	maxUserRequests = 8192
-	// reservedFiles are descriptors that bridged flows leave for everything
-	// else: sockets of layers, connections, flows on their way.
-	reservedFiles = 2048
-)
-
-// limits depend on the machine.
+// limits is what clients may take of the daemon. A user who is no
+// administrator has a share of each; nobody else feels it when that is used
+// up.
 type limits struct {
-	// bridges bounds the flows whose rings the daemon bridges: each costs it a
-	// descriptor and the memory of a ring. userBridges is the share of a
+	conns, userConns int
+	// requests under way, each a goroutine, of one connection and of all of a
 	// user.
+	requests, userRequests int
+	// bridges bounds the flows whose rings the daemon bridges: each costs it a
+	// descriptor and the memory of a ring.
 	bridges, userBridges int
+	// hello is how long a fresh connection may stay silent.
+	hello time.Duration
+	// reply is how long a client may leave its receive buffer full before it
+	// is disconnected.
+	reply time.Duration
 }
+
+// reservedFiles are descriptors that bridged flows leave for everything else:
+// sockets of layers, connections, flows on their way.
+const reservedFiles = 2048
 
 // systemLimits derives the limits from that on open files.
 func systemLimits() limits {
@@ -38,11 +40,16 @@ func systemLimits() limits {
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &r) == nil {
 		files = min(r.Cur, 1<<20)
 	}
-	n := int(files) / 2
+	bridges := int(files) / 2
 	if files > 2*reservedFiles {
-		n = int(files) - reservedFiles
+		bridges = int(files) - reservedFiles
 	}
-	return limits{bridges: n, userBridges: n / 4}
+	return limits{
+		conns: min(4096, int(files)/4), userConns: 128,
+		requests: 4096, userRequests: 8192,
+		bridges: bridges, userBridges: bridges / 4,
+		hello: 5 * time.Second, reply: 10 * time.Second,
+	}
 }
 
 // usage is what the connections of one user take together.
@@ -57,7 +64,7 @@ func (s *server) takeConn(c irm.Creds) error {
 	if u == nil {
 		u = new(usage)
 	}
-	if s.conns >= maxConns || !c.Admin && u.conns >= maxUserConns {
+	if s.conns >= s.limits.conns || !c.Admin && u.conns >= s.limits.userConns {
 		return fmt.Errorf("user %d has %d connections, the daemon %d: %w", c.UID, u.conns, s.conns, errBusy)
 	}
 	s.users[c.UID] = u
@@ -82,7 +89,7 @@ func (s *server) takeRequest(c irm.Creds) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	u := s.users[c.UID]
-	if !c.Admin && u.requests >= maxUserRequests {
+	if !c.Admin && u.requests >= s.limits.userRequests {
 		return fmt.Errorf("user %d has %d requests under way: %w", c.UID, u.requests, errBusy)
 	}
 	u.requests++

@@ -75,7 +75,12 @@ func runDir(t testing.TB) string {
 // startDaemon runs a daemon in this process until the end of the test.
 func startDaemon(t testing.TB, factory ipcp.Factory) *daemon {
 	t.Helper()
-	d, err := newDaemon(runDir(t), factory)
+	return startLimited(t, factory, systemLimits())
+}
+
+func startLimited(t testing.TB, factory ipcp.Factory, lim limits) *daemon {
+	t.Helper()
+	d, err := newDaemon(runDir(t), factory, lim)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +88,7 @@ func startDaemon(t testing.TB, factory ipcp.Factory) *daemon {
 	return d
 }
 
-func newDaemon(dir string, factory ipcp.Factory) (*daemon, error) {
+func newDaemon(dir string, factory ipcp.Factory, lim limits) (*daemon, error) {
 	l, err := Listen(dir)
 	if err != nil {
 		return nil, err
@@ -92,7 +97,7 @@ func newDaemon(dir string, factory ipcp.Factory) (*daemon, error) {
 	i := irm.New(irm.Options{Factory: factory, Log: log})
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
-	go func() { served <- Serve(ctx, i, l.UnixListener, log) }()
+	go func() { served <- serve(ctx, i, l.UnixListener, log, lim) }()
 	return &daemon{dir: dir, irm: i, end: func() {
 		cancel()
 		if err := <-served; err != nil {
@@ -131,13 +136,18 @@ func pairOfDaemons(t testing.TB) (a, b *daemon) {
 // pairOnLink returns the link between them, too.
 func pairOnLink(t testing.TB) (a, b *daemon, l *sim.Link) {
 	t.Helper()
+	return pairWithLimits(t, systemLimits())
+}
+
+func pairWithLimits(t testing.TB, lim limits) (a, b *daemon, l *sim.Link) {
+	t.Helper()
 	net := sim.NewNetwork(1)
 	t.Cleanup(net.Close)
 	link := net.NewLink(sim.Params{})
 	factory := func(typ ipcp.Type, env ipcp.Env) (ipcp.IPCP, error) { return link.NewIPCP(typ, env), nil }
 	daemons := [2]*daemon{}
 	for k := range daemons {
-		d := startDaemon(t, factory)
+		d := startLimited(t, factory, lim)
 		id, err := d.irm.CreateIPCP(ipcp.EthDIX, "x")
 		if err != nil {
 			t.Fatal(err)
@@ -254,9 +264,10 @@ func openFiles(t testing.TB) int {
 // roles are what the test binary can be as another process. Their arguments
 // come through the environment: RUN_DIR, NAME.
 var roles = map[string]func() error{
-	"daemon": daemonRole,
-	"echo":   echoRole,
-	"flood":  floodRole,
+	"daemon":   daemonRole,
+	"echo":     echoRole,
+	"flood":    floodRole,
+	"intruder": intruderRole,
 }
 
 // process is another process that plays a role.
@@ -342,7 +353,7 @@ func (p *process) kill() {
 
 // daemonRole serves until it is killed.
 func daemonRole() error {
-	d, err := newDaemon(os.Getenv("RUN_DIR"), func(ipcp.Type, ipcp.Env) (ipcp.IPCP, error) { return nil, layer.ErrIPCPType })
+	d, err := newDaemon(os.Getenv("RUN_DIR"), func(ipcp.Type, ipcp.Env) (ipcp.IPCP, error) { return nil, layer.ErrIPCPType }, systemLimits())
 	if err != nil {
 		return err
 	}

@@ -15,11 +15,9 @@ import (
 	"o7gw/o7s/irm"
 )
 
-const (
-	// acceptPause is how long the server waits when it cannot accept, mostly
-	// for want of descriptors.
-	acceptPause = 100 * time.Millisecond
-)
+// acceptPause is how long the server waits when it cannot accept, mostly for
+// want of descriptors.
+const acceptPause = 100 * time.Millisecond
 
 // server is what the connections of a daemon share.
 type server struct {
@@ -42,12 +40,16 @@ type server struct {
 // when everything is over. It leaves the listener open: what closes it
 // removes the socket.
 func Serve(ctx context.Context, i *irm.IRM, l *net.UnixListener, log *slog.Logger) error {
+	return serve(ctx, i, l, log, systemLimits())
+}
+
+func serve(ctx context.Context, i *irm.IRM, l *net.UnixListener, log *slog.Logger, lim limits) error {
 	s := &server{
 		irm:     i,
 		log:     log.With("component", "irmd/control"),
 		started: time.Now(),
 		version: version(),
-		limits:  systemLimits(),
+		limits:  lim,
 		users:   make(map[uint32]*usage),
 	}
 	s.group, s.hasGroup = adminGroup()
