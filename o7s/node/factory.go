@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package node
+
+import (
+	"fmt"
+
+	"o7gw/o7s/ipcp"
+	"o7gw/o7s/ipcp/local"
+	"o7gw/o7s/ipcp/udp"
+	"o7gw/o7s/layer"
+)
+
+// Factory makes IPC processes of all types that there are.
+func Factory(t ipcp.Type, env ipcp.Env) (ipcp.IPCP, error) {
+	switch t {
+	case ipcp.Local:
+		return local.New(env), nil
+	case ipcp.UDP4, ipcp.UDP6:
+		return udp.New(t, env)
+	}
+	return nil, fmt.Errorf("IPCP type %s is not available yet: %w", t, layer.ErrIPCPType)
+}
