@@ -244,8 +244,7 @@ func (p *Process) acceptNetwork(r *request) (*Flow, error) {
 
 	// Only who announced extensions may be told of ours (spec 60 §2).
 	var data []byte
-	caps, aware := oap.ParseCaps(r.oap.Data())
-	if aware {
+	if r.aware {
 		data = oap.AppendCaps(nil, ownCaps)
 	}
 	port, err := r.answer.Accept(r.oap.Respond(i.now(), data))
@@ -253,7 +252,9 @@ func (p *Process) acceptNetwork(r *request) (*Flow, error) {
 		f.Dealloc()
 		return nil, err
 	}
-	setPeerCaps(port, caps)
+	if _, ok := r.answer.(layer.PeerAware); !ok { // it has been told
+		setPeerCaps(port, r.caps)
+	}
 	if err := f.ready(wire{port: port, mtu: port.MTU()}); err != nil {
 		return nil, err
 	}

@@ -41,7 +41,7 @@ func checkQoS(qs qos.Spec) error {
 
 // call limits a call in time, and to the life of the process.
 func (p *Process) call(ctx context.Context) (context.Context, func()) {
-	cancel := func() {}
+	var cancel context.CancelFunc
 	if _, ok := ctx.Deadline(); ok {
 		ctx, cancel = context.WithCancel(ctx)
 	} else {

@@ -6,6 +6,7 @@ import (
 	"errors"
 
 	"o7gw/o7s/layer"
+	"o7gw/o7s/oap"
 )
 
 // FlowRequested takes a request from the network (spec 40 §2.11). It runs in
@@ -28,16 +29,29 @@ func (m *member) FlowRequested(req *layer.Request) {
 		errors.As(err, &code)
 		req.Refuse(code)
 	}
-	if err := checkQoS(req.QoS); err != nil {
-		refuse(err)
+	hello, err := i.oap.Accept(i.now(), req.Data)
+	if errors.Is(err, oap.ErrReplayed) {
+		// A datagram that the network doubled. The first one is answered; a
+		// refusal now would undo that.
+		req.Ignore()
 		return
 	}
-	pending, err := i.oap.Accept(i.now(), req.Data)
 	if err != nil {
 		refuse(err)
 		return
 	}
-	r := &request{irm: i, n: n, qs: req.QoS, m: m, answer: req.Answerer, oap: pending, done: make(chan struct{})}
+	caps, aware := oap.ParseCaps(hello.Data())
+	if a, ok := req.Answerer.(layer.PeerAware); ok {
+		a.SetPeerCaps(caps) // a refusal may depend on them too
+	}
+	if err := checkQoS(req.QoS); err != nil {
+		refuse(err)
+		return
+	}
+	r := &request{
+		irm: i, n: n, qs: req.QoS, done: make(chan struct{}),
+		m: m, answer: req.Answerer, oap: hello, caps: caps, aware: aware,
+	}
 	if err := r.enqueue(); err != nil {
 		refuse(err)
 	}

@@ -48,6 +48,8 @@ type request struct {
 	m      *member
 	answer layer.Answerer
 	oap    *oap.Pending
+	caps   layer.Caps // what the requester announced
+	aware  bool       // it announced something
 
 	// Guarded by IRM.mu.
 	state requestState
