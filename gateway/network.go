@@ -43,5 +43,8 @@ func (l listener) AcceptFlow(ctx context.Context) (tunnel.Flow, error) {
 	if err != nil {
 		return nil, err
 	}
+	// A server has many peers: one that does not take its packets, which can
+	// happen on a ring only, must not hold up the others.
+	f.SetNonblock(true)
 	return f, nil
 }

@@ -98,6 +98,7 @@ type fakeDevice struct {
 	done   chan struct{}
 	once   sync.Once
 	queued []byte
+	has bool
 
 	mu     sync.Mutex
 	to     [][]byte // packets for the kernel

@@ -7,7 +7,9 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
+	"os"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,6 +28,8 @@ const exchangeLimit = 10 * time.Second
 // controlQueue is how many control packets of a peer wait for its goroutine;
 // more are dropped, the peer sends them again.
 const controlQueue = 32
+
+var inlineMax, _ = strconv.Atoi(os.Getenv("INLINE"))
 
 var (
 	errPeerGone    = errors.New("peer closed the flow")
@@ -257,6 +261,9 @@ func (p *peer) Packets(pkts []*packet.Buffer) {
 	p.rx.packets.Add(uint64(kept))
 	p.rx.bytes.Add(uint64(bytes))
 	p.sink.Write(pkts[:kept])
+	if kept > 0 && kept <= inlineMax {
+		p.t.out.answerNow()
+	}
 }
 
 // maySend checks the source of raw. Batches come from few sources: the last
