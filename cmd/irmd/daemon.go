@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -18,7 +17,6 @@ import (
 	"o7gw/o7s/irm/config"
 	"o7gw/o7s/irm/control"
 	"o7gw/o7s/log"
-	"o7gw/o7s/node"
 )
 
 // grace is how long programs that were started for a name, and layers, may
@@ -65,7 +63,7 @@ func (d *daemon) run() error {
 	os.Unsetenv("NOTIFY_SOCKET")
 
 	i := irm.New(irm.Options{
-		Factory: node.Factory,
+		Factory: factory,
 		Log:     d.log,
 		Spawn:   spawner{runDir: d.options.runDir}.spawn,
 	})
@@ -135,12 +133,6 @@ func (d *daemon) wait(s *signals, failed <-chan struct{}) {
 			d.infof("Log level is %s.", log.LevelName(d.level.Level()))
 		}
 	}
-}
-
-// sentence makes an error text a sentence of its own for the log.
-func sentence(err error) string {
-	s := err.Error()
-	return strings.ToUpper(s[:1]) + s[1:] + "."
 }
 
 // tell reports to the service manager.

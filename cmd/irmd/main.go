@@ -16,6 +16,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 
 	"o7gw/o7s/irm/config"
 	"o7gw/o7s/irm/control"
@@ -50,10 +51,26 @@ func run(args []string, stdout, stderr io.Writer) int {
 	defer done()
 	d := daemon{options: o, log: slog.New(handler), level: level}
 	if err := d.run(); err != nil {
-		d.log.Error(sentence(err), log.ComponentKey, component)
+		for _, line := range errorLines(err) {
+			d.log.Error(line, log.ComponentKey, component)
+		}
 		return 1
 	}
 	return 0
+}
+
+// errorLines returns the lines that tell an error: one for each mistake of a
+// configuration file.
+func errorLines(err error) []string {
+	mistakes := config.Errors(err)
+	if mistakes == nil {
+		return []string{err.Error()}
+	}
+	var lines []string
+	for _, m := range mistakes {
+		lines = append(lines, m.Error())
+	}
+	return lines
 }
 
 // component is the one of the daemon's own log lines.
@@ -78,7 +95,7 @@ func check(path string, stdout, stderr io.Writer) int {
 		err = f.Check()
 	}
 	if err != nil {
-		fmt.Fprintln(stderr, err)
+		fmt.Fprintln(stderr, strings.Join(errorLines(err), "\n"))
 		return 1
 	}
 	fmt.Fprintf(stdout, "%s: no errors.\n", path)

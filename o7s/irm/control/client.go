@@ -63,8 +63,11 @@ func Dial(ctx context.Context, runDir string) (*Client, error) {
 	switch {
 	case err == nil:
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
-		return nil, fmt.Errorf("connect to the IRM daemon: nobody listens at %s; start irmd, or point O7S_RUN_DIR to its run directory (%w): %w",
-			path, err, layer.ErrIRMd)
+		return nil, &Error{
+			Code:  layer.ErrIRMd,
+			Text:  fmt.Sprintf("connect to the IRM daemon: nobody listens at %s: start irmd, or set O7S_RUN_DIR to its run directory", path),
+			cause: err,
+		}
 	default:
 		return nil, fmt.Errorf("connect to the IRM daemon: %w", err)
 	}

@@ -168,7 +168,7 @@ func (c *conn) begin(id, timeout uint64) (context.Context, error) {
 		return nil, fmt.Errorf("%w: request %d used twice", errMessage, id)
 	}
 	if len(c.requests) >= c.s.limits.requests {
-		return nil, fmt.Errorf("process %d has %d requests under way: %w", c.creds.PID, len(c.requests), errBusy)
+		return nil, busy("process %d has %d requests under way", c.creds.PID, len(c.requests))
 	}
 	if err := c.s.takeRequest(c.creds); err != nil {
 		return nil, err
@@ -224,7 +224,7 @@ func (c *conn) run(ctx context.Context, r *irmpb.Request) {
 
 // errUnknown answers a request of a newer client.
 func errUnknown() error {
-	return fmt.Errorf("request is unknown to this daemon (%s): %w", version(), layer.ErrNotSupported)
+	return &Error{Code: layer.ErrNotSupported, Text: fmt.Sprintf("request is unknown to this daemon (%s)", version())}
 }
 
 // send puts a reply into the queue of the writer, or drops it when the

@@ -13,19 +13,25 @@ import (
 	"o7gw/o7s/layer"
 )
 
-// Error is the daemon's refusal of a request. errors.Is finds its Code, and
-// for a request that was cancelled or ran out of time the error of package
-// context, as with an embedded node.
+// Error is the daemon's refusal of a request, or the lack of a daemon.
+// errors.Is finds its Code, and for a request that was cancelled or ran out of
+// time the error of package context, as with an embedded node.
 type Error struct {
-	Code layer.Errno
-	Text string // says what failed, on what, and why
+	Code  layer.Errno
+	Text  string // says what failed, on what, and why
+	cause error  // if it did not come from the daemon; part of Text already
 }
 
 // Error returns the text.
 func (e *Error) Error() string { return e.Text }
 
-// Unwrap returns the code.
-func (e *Error) Unwrap() error { return e.Code }
+// Unwrap returns the code, and what else is known.
+func (e *Error) Unwrap() []error {
+	if e.cause == nil {
+		return []error{e.Code}
+	}
+	return []error{e.Code, e.cause}
+}
 
 // Is makes the codes of an ended context equal to its errors.
 func (e *Error) Is(target error) bool {
@@ -85,5 +91,9 @@ func codeOf(err error) layer.Errno {
 
 // lost is the error of every call on a connection that has ended.
 func lost(cause error) error {
-	return fmt.Errorf("connection to the IRM daemon was lost (%w): %w", cause, layer.ErrIRMd)
+	return &Error{
+		Code:  layer.ErrIRMd,
+		Text:  fmt.Sprintf("connection to the IRM daemon was lost: %v", cause),
+		cause: cause,
+	}
 }

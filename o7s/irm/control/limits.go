@@ -57,6 +57,11 @@ type usage struct {
 	conns, requests, bridges int
 }
 
+// busy is the error of a limit.
+func busy(format string, args ...any) error {
+	return &Error{Code: errBusy, Text: fmt.Sprintf(format, args...)}
+}
+
 func (s *server) takeConn(c irm.Creds) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -65,7 +70,7 @@ func (s *server) takeConn(c irm.Creds) error {
 		u = new(usage)
 	}
 	if s.conns >= s.limits.conns || !c.Admin && u.conns >= s.limits.userConns {
-		return fmt.Errorf("user %d has %d connections, the daemon %d: %w", c.UID, u.conns, s.conns, errBusy)
+		return busy("user %d has %d connections, the daemon %d", c.UID, u.conns, s.conns)
 	}
 	s.users[c.UID] = u
 	u.conns++
@@ -90,7 +95,7 @@ func (s *server) takeRequest(c irm.Creds) error {
 	defer s.mu.Unlock()
 	u := s.users[c.UID]
 	if !c.Admin && u.requests >= s.limits.userRequests {
-		return fmt.Errorf("user %d has %d requests under way: %w", c.UID, u.requests, errBusy)
+		return busy("user %d has %d requests under way", c.UID, u.requests)
 	}
 	u.requests++
 	return nil
@@ -111,8 +116,8 @@ func (s *server) takeBridge(c irm.Creds) error {
 	}
 	u := s.users[c.UID]
 	if total >= s.limits.bridges || !c.Admin && u.bridges >= s.limits.userBridges {
-		return fmt.Errorf("user %d has %d flows through the daemon, all users %d; raise its limit of open files: %w",
-			c.UID, u.bridges, total, errBusy)
+		return busy("user %d has %d flows through the daemon, all users %d; raise its limit of open files",
+			c.UID, u.bridges, total)
 	}
 	u.bridges++
 	return nil

@@ -87,7 +87,7 @@ func takeLock(path string) (*os.File, error) {
 		n, _ := f.Read(owner) // only for the text
 		f.Close()
 		if errors.Is(lockErr, unix.EWOULDBLOCK) {
-			return nil, fmt.Errorf("another daemon, process %s, uses it: %w", digits(owner[:n]), layer.ErrIRMd)
+			return nil, &Error{Code: layer.ErrIRMd, Text: fmt.Sprintf("another daemon, process %s, uses it", digits(owner[:n]))}
 		}
 		return nil, lockErr
 	}
@@ -115,7 +115,7 @@ func digits(b []byte) string {
 // telling error.
 func checkLength(path string) error {
 	if limit := len(unix.RawSockaddrUnix{}.Path) - 1; len(path) > limit {
-		return fmt.Errorf("path %q is longer than %d bytes: choose a shorter run directory: %w", path, limit, layer.ErrInvalid)
+		return &Error{Code: layer.ErrInvalid, Text: fmt.Sprintf("path %q is longer than %d bytes: choose a shorter run directory", path, limit)}
 	}
 	return nil
 }
