@@ -81,18 +81,18 @@ func TestAllErrors(t *testing.T) {
 // mistakes.
 func TestManyErrors(t *testing.T) {
 	var text strings.Builder
-	for i := range 5000 {
+	for i := range 1000 {
 		fmt.Fprintf(&text, "k%d = 1\n", i)
 	}
 	_, err := Parse([]byte(text.String()), "f")
 	all := Errors(err)
-	if len(all) != maxErrors || all[19].Line != 20 || !strings.HasSuffix(all[19].Msg, "(and 4980 more mistakes)") {
+	if len(all) != maxErrors || all[19].Line != 20 || !strings.HasSuffix(all[19].Msg, "(and 980 more mistakes)") {
 		t.Errorf("%d errors, last %v", len(all), all[len(all)-1])
 	}
 	if _, err := Parse(make([]byte, maxSize+1), "f"); err == nil || len(Errors(err)) != 1 {
 		t.Errorf("too long a file: %v", err)
 	}
-	if _, err := Parse([]byte("x = "+strings.Repeat("[", maxSize/2)), "f"); err == nil {
+	if _, err := Parse([]byte("x = "+strings.Repeat("[", 100000)), "f"); err == nil {
 		t.Error("a deep array is accepted")
 	}
 }
