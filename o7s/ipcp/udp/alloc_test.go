@@ -187,6 +187,7 @@ func TestRequestDataLimits(t *testing.T) {
 	if err != nil || len(answer) != maxReplyData {
 		t.Errorf("%d bytes, %v", len(answer), err)
 	}
+	server.Close() // all is sent and counted
 	if s := server.Stats(); s.Sent != 1 {
 		t.Errorf("%d datagrams in answer", s.Sent)
 	}

@@ -92,11 +92,11 @@ func TestFullSocketBlocksNobody(t *testing.T) {
 	if n := p.next(t); n != 800 {
 		t.Errorf("got %d", n)
 	}
+	p.wakeAll()
+	e.close()
 	if s := c.sent.Load(); s != 801 {
 		t.Errorf("sent %d", s)
 	}
-	p.wakeAll()
-	e.close()
 }
 
 func TestFullQueueDropsAndCounts(t *testing.T) {
@@ -169,7 +169,7 @@ func TestOrderOfEachSender(t *testing.T) {
 	u, ports := acceptor(0)
 	client := start(t, "127.0.0.1", noUpper, serves("127.0.0.2"))
 	server := start(t, "127.0.0.2", u, nil)
-	const senders, count = 4, 200
+	const senders, count = 4, 100 // all fit into a queue
 	var wg sync.WaitGroup
 	var sinks []*sink
 	for range 2 {

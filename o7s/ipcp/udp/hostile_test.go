@@ -5,7 +5,6 @@ package udp
 import (
 	"math/rand/v2"
 	"testing"
-	"time"
 
 	"o7gw/o7s/layer"
 	"o7gw/o7s/qos"
@@ -103,6 +102,10 @@ func TestFloodOfRubbish(t *testing.T) {
 	evil := dial(t, "127.0.0.3", 0, server)
 	r := rand.New(rand.NewPCG(1, 2))
 	stop, done := make(chan struct{}), make(chan struct{})
+	defer func() {
+		close(stop)
+		<-done
+	}()
 	go func() {
 		defer close(done)
 		for {
@@ -122,19 +125,17 @@ func TestFloodOfRubbish(t *testing.T) {
 			evil.conn.WriteToUDPAddrPort(d, evil.to)
 		}
 	}()
-	for i := range 100 {
-		a.Send(buffers(checked(uint32(i), 500)))
-		in.wait(t, "packet under fire", func() bool { return len(in.got) > i })
-	}
-	began := time.Now()
-	if err := server.Close(); err != nil {
+	// The kernel drops what it has no room for, but not all.
+	eventually(t, "100 packets under fire", func() bool {
+		a.Send(buffers(checked(1, 500), checked(2, 500)))
+		in.mu.Lock()
+		defer in.mu.Unlock()
+		return len(in.got) >= 100
+	})
+	if err := server.Close(); err != nil { // does not wait for a pause
 		t.Error(err)
 	}
-	if d := time.Since(began); d > 2*time.Second {
-		t.Errorf("closing took %v", d)
-	}
-	close(stop)
-	<-done
+	in.closed(t)
 	if s := client.Stats(); s.Teardowns+s.DropStray > 1 {
 		t.Errorf("%+v", s)
 	}
