@@ -7,6 +7,7 @@ package demo
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -20,20 +21,21 @@ import (
 	"time"
 
 	"o7gw/gateway/echo"
+	"o7gw/gateway/ip"
 )
 
 const (
-	speedTime  = 2 * time.Second // of a measurement
-	speedChunk = 128 << 10       // bytes per write
-	speedUp    = 'u'             // the client sends
-	speedDown  = 'd'             // the server sends
+	speedTime  = time.Second // of a measurement
+	speedChunk = 128 << 10   // bytes per write
+	speedUp    = 'u'         // the client sends
+	speedDown  = 'd'         // the server sends
 	pings      = 20
 	pingEvery  = 20 * time.Millisecond
 )
 
 // runVisitor is a user on host B.
 func runVisitor(ctx context.Context, w io.Writer) error {
-	for _, step := range []func(context.Context, io.Writer) error{fetch, ping, speed} {
+	for _, step := range []func(context.Context, io.Writer) error{fetch, ping, fullSize, speed} {
 		if err := step(ctx, w); err != nil {
 			return err
 		}
@@ -123,6 +125,32 @@ func echoes(ctx context.Context, w io.Writer, to string) error {
 	}
 	slices.Sort(rtts)
 	fmt.Fprintf(w, "  -> %s: %d of %d answered, median %.0f µs\n\n", to, len(rtts), pings, float64(rtts[len(rtts)/2].Nanoseconds())/1000)
+	return nil
+}
+
+// fullSize sends the largest packets that fit the tunnel and may not be
+// fragmented: had the tunnel a wrong MTU, they would vanish.
+func fullSize(ctx context.Context, w io.Writer) error {
+	dev, err := net.InterfaceByName("vpn0")
+	if err != nil {
+		return fmt.Errorf("full-size packet: %w", err)
+	}
+	c, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	for _, to := range []string{innerA, innerA6} {
+		a := netip.MustParseAddr(to)
+		headers := ip.IPv4Len + 8
+		if a.Is6() {
+			headers = ip.IPv6Len + 8
+		}
+		if _, err := echo.Ping(c, a, dev.MTU-headers, 1); err != nil {
+			return fmt.Errorf("full-size packet: %w", err)
+		}
+		if _, err := echo.Ping(c, a, dev.MTU-headers+1, 2); !errors.Is(err, syscall.EMSGSIZE) {
+			return fmt.Errorf("packet above the MTU: %w", err)
+		}
+	}
+	fmt.Fprintf(w, "Packets of the full %d bytes pass, IPv4 and IPv6, not fragmented.\n\n", dev.MTU)
 	return nil
 }
 

@@ -98,7 +98,6 @@ type fakeDevice struct {
 	done   chan struct{}
 	once   sync.Once
 	queued []byte
-	has bool
 
 	mu     sync.Mutex
 	to     [][]byte // packets for the kernel
