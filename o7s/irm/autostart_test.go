@@ -3,6 +3,7 @@
 package irm
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"os/exec"
@@ -196,53 +197,77 @@ func TestAutostartBackoff(t *testing.T) {
 	}
 }
 
-// A real program: it ends when the node ends.
+// A real program: it ends when the node ends, and is killed if it would not.
 func TestAutostartRealProgram(t *testing.T) {
-	var cmd *exec.Cmd
-	spawn := func(b ProgramBinding) (*Child, error) {
-		cmd = exec.Command(b.Path, b.Args...)
-		if err := cmd.Start(); err != nil {
-			return nil, err
-		}
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			cmd.Wait()
-		}()
-		return &Child{PID: cmd.Process.Pid, Done: done, Stop: func(kill bool) {
-			s := syscall.SIGTERM
-			if kill {
-				s = syscall.SIGKILL
-			}
-			cmd.Process.Signal(s)
-		}}, nil
-	}
-	for _, script := range []string{
-		"sleep 60",
-		"trap '' TERM; while :; do sleep 0.01; done", // has to be killed
+	for _, c := range []struct {
+		title, script string
+		want          syscall.Signal
+	}{
+		{"ends", "echo ready; while :; do sleep 0.01; done", syscall.SIGTERM},
+		{"has to be killed", "trap '' TERM; echo ready; while :; do sleep 0.01; done", syscall.SIGKILL},
 	} {
-		i := New(Options{Factory: new(fakeNet).factory, Spawn: spawn})
-		err := i.BindProgram(ProgramBinding{
-			Path: "/bin/sh", Args: []string{"-c", script}, Name: "svc", Auto: true, Creds: Creds{Admin: true},
+		t.Run(c.title, func(t *testing.T) {
+			cmds, ready := make(chan *exec.Cmd, 1), make(chan string, 1)
+			spawn := func(b ProgramBinding) (*Child, error) {
+				cmd := exec.Command(b.Path, b.Args...)
+				out, err := cmd.StdoutPipe()
+				if err == nil {
+					err = cmd.Start()
+				}
+				if err != nil {
+					return nil, err
+				}
+				done := make(chan struct{})
+				go func() {
+					defer close(done)
+					line, _ := bufio.NewReader(out).ReadString('\n')
+					ready <- line
+					cmd.Wait()
+				}()
+				cmds <- cmd
+				return &Child{PID: cmd.Process.Pid, Done: done, Stop: func(kill bool) {
+					s := syscall.SIGTERM
+					if kill {
+						s = syscall.SIGKILL
+					}
+					cmd.Process.Signal(s)
+				}}, nil
+			}
+			i := New(Options{Factory: new(fakeNet).factory, Spawn: spawn})
+			err := i.BindProgram(ProgramBinding{
+				Path: "/bin/sh", Args: []string{"-c", c.script}, Name: "svc", Auto: true, Creds: Creds{Admin: true},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithCancel(context.Background())
+			failed := make(chan error, 1)
+			client := attach(t, i, 5, "client")
+			go func() {
+				_, err := client.Alloc(ctx, "svc", qos.Raw)
+				failed <- err
+			}()
+			if line := <-ready; line != "ready\n" {
+				t.Fatalf("program said %q", line)
+			}
+			cancel()
+			// At once, or after the second in which it might have accepted.
+			if err := <-failed; !errors.Is(err, context.Canceled) && !errors.Is(err, layer.ErrIPCP) {
+				t.Errorf("alloc: %v", err)
+			}
+			if c.want == syscall.SIGKILL {
+				err = i.Close(ctx)
+			} else {
+				err = i.Close(context.Background())
+			}
+			cmd := <-cmds
+			if cmd.ProcessState == nil {
+				t.Fatal("program is left")
+			}
+			sig := cmd.ProcessState.Sys().(syscall.WaitStatus).Signal()
+			if sig != c.want || (c.want == syscall.SIGKILL) != errors.Is(err, context.Canceled) {
+				t.Errorf("ended by %v, close: %v", sig, err)
+			}
 		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-		if _, err := attach(t, i, 5, "client").Alloc(ctx, "svc", qos.Raw); !errors.Is(err, layer.ErrTimedOut) {
-			t.Errorf("alloc: %v", err)
-		}
-		cancel()
-		ctx, cancel = context.WithTimeout(t.Context(), 200*time.Millisecond)
-		err = i.Close(ctx)
-		cancel()
-		if cmd.ProcessState == nil {
-			t.Fatal("program is left")
-		}
-		sig := cmd.ProcessState.Sys().(syscall.WaitStatus).Signal()
-		if script == "sleep 60" && (err != nil || sig != syscall.SIGTERM) ||
-			script != "sleep 60" && (!errors.Is(err, context.DeadlineExceeded) || sig != syscall.SIGKILL) {
-			t.Errorf("%q ended by %v, close: %v", script, sig, err)
-		}
 	}
 }

@@ -47,6 +47,9 @@ func (i *IRM) BindProgram(b ProgramBinding) error {
 	}
 	n.programs = append([]ProgramBinding{b}, n.programs...)
 	i.infof("Bound program %v to name %v.", text(b.Path), text(b.Name))
+	if b.Auto && i.spawn == nil {
+		i.warnf("This node starts no programs: %v has to be started by hand.", text(b.Path))
+	}
 	return nil
 }
 

@@ -41,6 +41,9 @@ type Node struct {
 	listener    *control.Listener // nil without a run directory
 	wg          sync.WaitGroup
 	serveErr    error // after wg
+
+	closing  sync.Once
+	closeErr error // after closing
 }
 
 // New starts a node without layers and names.
@@ -101,7 +104,13 @@ func (n *Node) IRM() *irm.IRM { return n.irm }
 func (n *Node) Stack() *o7s.Stack { return n.stack }
 
 // Close ends all flows, so that their peers see it, and all layers.
+// Idempotent.
 func (n *Node) Close() error {
+	n.closing.Do(func() { n.closeErr = n.close() })
+	return n.closeErr
+}
+
+func (n *Node) close() error {
 	errs := []error{n.stack.Close()}
 	if n.listener != nil {
 		n.stopServing()
