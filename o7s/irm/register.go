@@ -89,7 +89,8 @@ func (i *IRM) reconcile(ctx context.Context, n *name) map[*member]error {
 		if !ok { // destroyed meanwhile
 			continue
 		}
-		mctx, cancel := m.within(ctx, registerTimeout)
+		// Not for the caller alone, so not only as long as he waits.
+		mctx, cancel := m.within(context.WithoutCancel(ctx), unregisterTimeout)
 		err := m.ipcp.Unregister(mctx, h)
 		cancel()
 		if err != nil {
