@@ -17,6 +17,7 @@ import (
 	"o7gw/o7s/irm/config"
 	"o7gw/o7s/irm/control"
 	"o7gw/o7s/log"
+	"o7gw/o7s/node"
 )
 
 // grace is how long programs that were started for a name, and layers, may
@@ -63,7 +64,7 @@ func (d *daemon) run() error {
 	os.Unsetenv("NOTIFY_SOCKET")
 
 	i := irm.New(irm.Options{
-		Factory: factory,
+		Factory: node.Factory,
 		Log:     d.log,
 		Spawn:   spawner{runDir: d.options.runDir}.spawn,
 	})
