@@ -46,7 +46,7 @@ func (w *world) traffic(e tunnelEnds) {
 			v := *w
 			v.t = t
 			v.pingFullSize(e, family.addr[1], family.head)
-			v.netcat(e, family.addr[1])
+			v.netcat(e, family.addr)
 			v.download(e, family.addr[1])
 			v.iperf(e, family.addr[1])
 		})
@@ -71,36 +71,34 @@ func (w *world) pingFullSize(e tunnelEnds, to netip.Addr, head int) {
 	}
 }
 
-// netcat exchanges files over one connection. One side sends little and
-// finishes long before the other does: its half of the connection is closed
-// while the other still carries data.
-func (w *world) netcat(e tunnelEnds, to netip.Addr) {
+// netcat exchanges files over one connection, each end in turn listening. The
+// listener sends little and finishes long before the caller does: its half
+// of the connection is closed while the other still carries data. (The other
+// way round nc itself does not work: a listener ends with its caller's half.)
+func (w *world) netcat(e tunnelEnds, addr [2]netip.Addr) {
 	w.t.Helper()
-	for i, sizes := range [][2]int{{10, 4 << 20}, {4 << 20, 10}} {
-		var in, out [2]string
-		var want [2]string
-		for side, size := range sizes {
-			in[side] = filepath.Join(w.dir, fmt.Sprint("in", side))
-			out[side] = filepath.Join(w.dir, fmt.Sprint("out", side))
-			want[side] = w.randomFile(in[side], size)
-		}
-		port := strconv.Itoa(5000 + i)
-		server, err := w.hosts[e.hosts[1]].Start(exec.Command("sh", "-c",
-			`exec nc -v -N -l "$0" "$1" <"$2" >"$3"`, to.String(), port, in[1], out[1]))
+	sizes := map[string]int{"listener": 10, "caller": 4 << 20}
+	sent := map[string]string{}
+	file := func(side, what string) string { return filepath.Join(w.dir, side+"."+what) }
+	for side, size := range sizes {
+		sent[side] = w.randomFile(file(side, "in"), size)
+	}
+	for listen := range 2 {
+		to, port := addr[listen].String(), strconv.Itoa(5000+listen)
+		listener, err := w.hosts[e.hosts[listen]].Start(exec.Command("sh", "-c",
+			`exec nc -n -v -N -l "$0" "$1" <"$2" >"$3"`, to, port, file("listener", "in"), file("listener", "out")))
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		if err := server.WaitFor(w.ctx, "istening"); err != nil {
+		if err := listener.WaitFor(w.ctx, "istening"); err != nil {
 			w.t.Fatal(err)
 		}
-		w.system(e.hosts[0], "sh", "-c", `exec nc -N "$0" "$1" <"$2" >"$3"`, to.String(), port, in[0], out[0])
-		if err := server.Wait(w.ctx); err != nil {
-			w.t.Fatalf("%v\n%s", err, server.Output())
+		w.system(e.hosts[1-listen], "sh", "-c", `exec nc -n -N "$0" "$1" <"$2" >"$3"`, to, port, file("caller", "in"), file("caller", "out"))
+		if err := listener.Wait(w.ctx); err != nil {
+			w.t.Fatalf("%v\n%s", err, listener.Output())
 		}
-		for side := range sizes {
-			if got := fileSum(w.t, out[1-side]); got != want[side] {
-				w.t.Errorf("what side %d sent (%d bytes) came out changed", side, sizes[side])
-			}
+		if fileSum(w.t, file("listener", "out")) != sent["caller"] || fileSum(w.t, file("caller", "out")) != sent["listener"] {
+			w.t.Errorf("end %d listens: what came out of nc is not what went in", listen)
 		}
 	}
 }

@@ -115,7 +115,7 @@ func TestGatewayPlainToOvpn(t *testing.T) {
 			e.addr[end], _ = inner(end)
 		}
 		w.reach(0, e.addr[1])
-		w.netcat(e, e.addr[1])
+		w.netcat(e, e.addr)
 		w.iperf(e, e.addr[1])
 	})
 	t.Run("ovpn is server", func(t *testing.T) {
@@ -129,7 +129,7 @@ func TestGatewayPlainToOvpn(t *testing.T) {
 			e.addr[end], _ = inner(end)
 		}
 		w.reach(0, e.addr[1])
-		w.netcat(e, e.addr[1])
+		w.netcat(e, e.addr)
 		w.iperf(e, e.addr[1])
 	})
 }

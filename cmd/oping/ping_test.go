@@ -135,16 +135,16 @@ func TestSilentServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	done := make(chan struct{})
+	accepted := make(chan *o7s.Flow, 2)
 	go func() {
-		defer close(done)
-		for range 2 {
+		defer close(accepted)
+		for range cap(accepted) {
 			flow, err := l.AcceptFlow(context.Background())
 			if err != nil {
 				t.Error(err)
 				return
 			}
-			defer flow.Close()
+			accepted <- flow
 		}
 	}()
 	text, status := runClient(t, t.Context(), s, "-f", "-W", "10ms", "-c", "5", "--fail-on-loss")
@@ -155,7 +155,9 @@ func TestSilentServer(t *testing.T) {
 	if status != 0 || !strings.Contains(text, "Server timed out.\n\n--- op ping statistics ---\n1 packets transmitted, 0 received") {
 		t.Errorf("paced: status %d:\n%s", status, text)
 	}
-	<-done
+	for flow := range accepted {
+		flow.Close()
+	}
 }
 
 // A signal, which is the end of the context, stops every mode.

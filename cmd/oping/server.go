@@ -7,11 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"sync"
 	"time"
 
 	"o7gw/o7s"
+	"o7gw/o7s/layer"
 )
 
 const (
@@ -63,6 +65,10 @@ func serve(ctx context.Context, stack *o7s.Stack, opt options, stdout, stderr io
 			return 0
 		case err != nil:
 			s.say("Failed to accept flow: %d \n", number(err))
+			if lost(err) {
+				fmt.Fprintf(stderr, "oping: %v\n", err)
+				return 1 // after the end of the flows, which may live on
+			}
 			if !pause(ctx, retryPause) {
 				return 0
 			}
@@ -70,6 +76,12 @@ func serve(ctx context.Context, stack *o7s.Stack, opt options, stdout, stderr io
 			flows.Go(func() { s.answerAll(ctx, flow) })
 		}
 	}
+}
+
+// lost reports whether the daemon is gone, so that nothing more can be
+// accepted.
+func lost(err error) bool {
+	return errors.Is(err, layer.ErrIRMd) || errors.Is(err, net.ErrClosed)
 }
 
 // pause waits; it reports false if the context ended first.
