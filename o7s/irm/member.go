@@ -6,21 +6,11 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"net/netip"
 	"slices"
 	"sync"
-	"time"
 
 	"o7gw/o7s/ipcp"
 	"o7gw/o7s/layer"
-	"o7gw/o7s/qos"
-)
-
-// Limits of requests to an IPC process (spec 40 §0.1).
-const (
-	bootstrapTimeout = 5 * time.Second
-	enrollTimeout    = 20 * time.Second
-	connectTimeout   = 20 * time.Second
 )
 
 // member is an IPC process: what makes this node a member of a layer.
@@ -162,129 +152,6 @@ func (m *member) close() error {
 	m.op.Lock()
 	defer m.op.Unlock()
 	return m.ipcp.Close()
-}
-
-// Bootstrap makes the IPC process the first member of a layer.
-func (i *IRM) Bootstrap(ctx context.Context, id int, cfg ipcp.Config) error {
-	m, err := i.member(id)
-	if err == nil {
-		err = m.bootstrap(ctx, cfg)
-	}
-	if err != nil {
-		return fmt.Errorf("bootstrap IPCP %d: %w", id, err)
-	}
-	i.infof("Bootstrapped IPCP %d.", id)
-	i.layerJoined(ctx)
-	return nil
-}
-
-func (m *member) bootstrap(ctx context.Context, cfg ipcp.Config) error {
-	if cfg.Type != m.typ {
-		return errText(fmt.Sprintf("it is of type %v, the configuration of type %v", m.typ, cfg.Type), layer.ErrIPCPType)
-	}
-	if err := checkName(cfg.Layer); err != nil {
-		return fmt.Errorf("layer: %w", err)
-	}
-	ctx, cancel := m.within(ctx, bootstrapTimeout)
-	defer cancel()
-	m.op.Lock()
-	defer m.op.Unlock()
-	if err := m.ipcp.Bootstrap(ctx, cfg); err != nil {
-		return waitError(err)
-	}
-	m.join(configAddr(cfg))
-	return nil
-}
-
-// within limits a request to the IPC process in time, and to its life.
-func (m *member) within(ctx context.Context, d time.Duration) (context.Context, func()) {
-	ctx, cancel := context.WithTimeout(ctx, d)
-	unhook := context.AfterFunc(m.ctx, cancel)
-	return ctx, func() { unhook(); cancel() }
-}
-
-// configAddr returns the own address that a configuration gives, as lists
-// show it.
-func configAddr(cfg ipcp.Config) string {
-	switch cfg.Type {
-	case ipcp.UDP4, ipcp.UDP6:
-		port := cfg.UDP.Port
-		if port == 0 {
-			port = ipcp.DefaultUDPPort
-		}
-		return netip.AddrPortFrom(cfg.UDP.Addr, port).String()
-	case ipcp.EthDIX, ipcp.EthLLC:
-		return cfg.Eth.Device
-	}
-	return ""
-}
-
-// join records that the IPC process is in a layer now.
-func (m *member) join(addr string) {
-	info := m.ipcp.Info()
-	m.irm.mu.Lock()
-	defer m.irm.mu.Unlock()
-	m.info, m.addr, m.joined = info, addr, !m.gone
-}
-
-// Enroll makes the IPC process a member of the layer of dst.
-func (i *IRM) Enroll(ctx context.Context, id int, dst string) (ipcp.Info, error) {
-	m, err := i.member(id)
-	if err == nil {
-		err = m.enroll(ctx, dst)
-	}
-	if err != nil {
-		return ipcp.Info{}, fmt.Errorf("enroll IPCP %d with %q: %w", id, dst, err)
-	}
-	info := m.ipcp.Info()
-	i.infof("Enrolled IPCP %d in layer %v.", id, text(info.Layer))
-	i.layerJoined(ctx)
-	return info, nil
-}
-
-func (m *member) enroll(ctx context.Context, dst string) error {
-	if err := checkName(dst); err != nil {
-		return err
-	}
-	ctx, cancel := m.within(ctx, enrollTimeout)
-	defer cancel()
-	m.op.Lock()
-	defer m.op.Unlock()
-	if err := m.ipcp.Enroll(ctx, dst); err != nil {
-		return waitError(err)
-	}
-	m.join("")
-	return nil
-}
-
-// Connect makes a connection of a component ("Management" or "Data
-// Transfer") to another member of the layer.
-func (i *IRM) Connect(ctx context.Context, id int, dst, component string, qs qos.Spec) error {
-	m, err := i.member(id)
-	if err == nil {
-		ctx, cancel := m.within(ctx, connectTimeout)
-		defer cancel()
-		err = waitError(m.ipcp.Connect(ctx, dst, component, qs))
-	}
-	if err != nil {
-		return fmt.Errorf("connect %s of IPCP %d to %q: %w", component, id, dst, err)
-	}
-	i.infof("Established %v connection between IPCP %d and %v.", text(component), id, text(dst))
-	return nil
-}
-
-// Disconnect ends such a connection.
-func (i *IRM) Disconnect(ctx context.Context, id int, dst, component string) error {
-	m, err := i.member(id)
-	if err == nil {
-		ctx, cancel := m.within(ctx, connectTimeout)
-		defer cancel()
-		err = waitError(m.ipcp.Disconnect(ctx, dst, component))
-	}
-	if err != nil {
-		return fmt.Errorf("disconnect %s of IPCP %d from %q: %w", component, id, dst, err)
-	}
-	return nil
 }
 
 // ListIPCPs returns the IPC processes by type and id, the order in which one
