@@ -42,6 +42,7 @@ func (w *waiter) init(flag *atomic.Uint32, ready func() bool) {
 type doorbell struct {
 	fd     int
 	hungUp atomic.Bool // the other side is gone
+	buf    [16]byte    // used by the watcher
 
 	mu      sync.Mutex
 	waiters [2]*waiter
@@ -81,10 +82,9 @@ func (b *doorbell) close() {
 // drain takes all bytes from the socket and reports whether there were any,
 // or the other side has hung up.
 func (b *doorbell) drain() bool {
-	var buf [64]byte
 	any := false
 	for {
-		n, err := unix.Read(b.fd, buf[:])
+		n, err := unix.Read(b.fd, b.buf[:])
 		switch {
 		case err == unix.EINTR:
 		case err == unix.EAGAIN:
@@ -92,7 +92,7 @@ func (b *doorbell) drain() bool {
 		case err != nil || n == 0:
 			b.hungUp.Store(true)
 			return true
-		case n < len(buf):
+		case n < len(b.buf):
 			any = true
 			if !b.lingers() {
 				return true

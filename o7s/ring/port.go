@@ -3,7 +3,6 @@
 package ring
 
 import (
-	"errors"
 	"sync/atomic"
 
 	"o7gw/o7s/layer"
@@ -34,7 +33,7 @@ func (q *Port) Send(pkts []*packet.Buffer) {
 	for rest := pkts; len(rest) > 0; {
 		n, err := q.e.WriteBatch(rest, NoWait)
 		rest = rest[n:]
-		if !errors.Is(err, ErrTooLong) {
+		if err != ErrTooLong {
 			q.dropped.Add(uint64(len(rest)))
 			break
 		}
@@ -92,7 +91,7 @@ func (q *Port) serve() {
 			q.r.Event(layer.Up)
 		}
 	}
-	if err != nil && !errors.Is(err, ErrWouldBlock) && !q.over && !q.closed.Load() {
+	if err != nil && err != ErrWouldBlock && err != ErrDown && !q.over && !q.closed.Load() {
 		q.over = true
 		q.p.Remove(q.e)
 		q.r.Event(layer.Closed)

@@ -46,6 +46,7 @@ type entry struct {
 	fn      func() bool
 	removed atomic.Bool
 	hot     bool // in Set.hot
+	ended   bool // fn was called after the other side had left and all was read
 }
 
 const (
@@ -182,12 +183,25 @@ func (s *Set) Close() error {
 	return nil
 }
 
+// ready reports whether fn has something to do.
 func (n *entry) ready() bool {
 	if n.removed.Load() || !n.e.enter() {
 		return false
 	}
 	defer n.e.leave()
-	return n.e.usable() == nil && n.e.in.unread()
+	return n.e.usable() == nil && (n.e.in.unread() || n.e.gone() && !n.ended)
+}
+
+// run calls fn and reports whether the End stays in the Set as it is.
+func (n *entry) run() bool {
+	if n.removed.Load() || !n.e.enter() {
+		return false
+	}
+	defer n.e.leave()
+	ended := n.e.gone() && !n.e.in.unread()
+	again := n.fn() && !n.removed.Load()
+	n.ended = n.ended || ended
+	return again
 }
 
 // asleep asks for the bell and reports whether there is still nothing to do.

@@ -85,7 +85,7 @@ func (s *Set) heat(n *entry) {
 // serve runs the functions of all hot Ends.
 func (s *Set) serve() {
 	s.hot = slices.DeleteFunc(s.hot, func(n *entry) bool {
-		n.hot = !n.removed.Load() && n.fn() && !n.removed.Load()
+		n.hot = n.run()
 		return !n.hot
 	})
 }
