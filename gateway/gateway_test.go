@@ -241,9 +241,11 @@ func TestFailedStartLeavesNothing(t *testing.T) {
 	two = strings.Replace(two, "gw.test", "gw2.test", 1)
 	// The same interface twice: the configuration refuses it, so it is made
 	// outside.
-	if err := netlink.LinkAdd(&netlink.Dummy{LinkAttrs: netlink.LinkAttrs{Name: "busy0"}}); err != nil {
-		t.Skipf("no dummy interfaces: %v", err)
+	busy := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "busy0"}, PeerName: "busy1"}
+	if err := netlink.LinkAdd(busy); err != nil {
+		t.Fatal(err)
 	}
+	defer netlink.LinkDel(busy)
 	f := conf(t, t.TempDir(), "127.0.0.1", "", serverTunnel, strings.Replace(two, "srv0", "busy0", 1))
 	g := New(f, slog.New(slog.DiscardHandler))
 	if err := g.Start(t.Context()); err == nil || !strings.Contains(err.Error(), "tunnel other") {

@@ -4,7 +4,6 @@ package tunnel
 
 import (
 	"net/netip"
-	"sync"
 	"sync/atomic"
 
 	"o7gw/gateway/ip"
@@ -20,10 +19,6 @@ const readBatch = 2 * packet.BatchSize
 type outbound struct {
 	t    *Tunnel
 	sink Sink // ICMP errors to our own host
-
-	mu   sync.Mutex // held while a batch is read and carried
-	bufs []*packet.Buffer
-	room int // bytes that bufs take
 	run  []*packet.Buffer
 	to   *peer // of run
 
@@ -32,62 +27,33 @@ type outbound struct {
 
 // loop runs until the device is closed.
 func (o *outbound) loop() error {
-	o.room = o.t.dev.Room()
-	o.bufs = make([]*packet.Buffer, readBatch)
-	packet.GetBatch(o.bufs, o.room)
-	defer func() {
-		o.mu.Lock()
-		defer o.mu.Unlock()
-		packet.ReleaseBatch(o.bufs)
-		o.bufs = nil
-	}()
+	bufs := make([]*packet.Buffer, readBatch)
+	room := o.t.dev.Room()
+	packet.GetBatch(bufs, room)
+	defer func() { packet.ReleaseBatch(bufs) }()
 	for {
 		if err := o.t.dev.Wait(); err != nil {
 			return err
 		}
-		o.mu.Lock()
-		err := o.pump()
-		o.mu.Unlock()
-		if err != nil {
-			return err
+		if r := o.t.dev.Room(); r > room {
+			room = r
+			packet.ReleaseBatch(bufs)
+			packet.GetBatch(bufs, room)
 		}
-	}
-}
-
-// answerNow carries what the kernel has answered at once to what was just
-// written to it: an echo reply, an acknowledgement. That saves the wake-up of
-// loop, which is most of the time that such a packet takes here; loop wakes up
-// for nothing then. If loop is at work, it does the job.
-func (o *outbound) answerNow() {
-	if !o.mu.TryLock() {
-		return
-	}
-	defer o.mu.Unlock()
-	if o.bufs != nil {
-		o.pump() // an error shows again in loop
-	}
-}
-
-// pump reads all that waits, at most one batch, and carries it.
-func (o *outbound) pump() error {
-	if r := o.t.dev.Room(); r > o.room {
-		o.room = r
-		packet.ReleaseBatch(o.bufs)
-		packet.GetBatch(o.bufs, r)
-	}
-	n := 0
-	// More that waits shares the system calls below.
-	for len(o.bufs)-n >= packet.BatchSize && o.t.dev.Ready() {
-		k, err := o.t.dev.Read(o.bufs[n:])
-		if n += k; err != nil {
-			return err
+		n := 0
+		for {
+			k, err := o.t.dev.Read(bufs[n:])
+			if n += k; err != nil {
+				return err
+			}
+			// More that waits shares the system calls below.
+			if len(bufs)-n < packet.BatchSize || !o.t.dev.Ready() {
+				break
+			}
 		}
+		o.carry(bufs[:n])
+		packet.GetBatch(bufs[:n], room)
 	}
-	if n > 0 {
-		o.carry(o.bufs[:n])
-		packet.GetBatch(o.bufs[:n], o.room)
-	}
-	return nil
 }
 
 // carry sends each packet to the peer of its destination. It takes the

@@ -29,8 +29,6 @@ const exchangeLimit = 10 * time.Second
 // more are dropped, the peer sends them again.
 const controlQueue = 32
 
-var inlineMax, _ = strconv.Atoi(os.Getenv("INLINE"))
-
 var (
 	errPeerGone    = errors.New("peer closed the flow")
 	errNoExchange  = errors.New(`peer does not speak the tunnel protocol: if it is an ovpn, set mode = "plain"`)
@@ -261,9 +259,6 @@ func (p *peer) Packets(pkts []*packet.Buffer) {
 	p.rx.packets.Add(uint64(kept))
 	p.rx.bytes.Add(uint64(bytes))
 	p.sink.Write(pkts[:kept])
-	if kept > 0 && kept <= inlineMax {
-		p.t.out.answerNow()
-	}
 }
 
 // maySend checks the source of raw. Batches come from few sources: the last
