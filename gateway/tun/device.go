@@ -271,7 +271,12 @@ func (d *Device) Close() error {
 		d.users.Lock()
 		d.gone = true
 		d.users.Unlock()
-		err = d.dev.Close()
+		// The library's listener may have seen the end by itself, and have
+		// closed the pipe by which Close wants to tell it. The device is
+		// closed in any case.
+		if err = d.dev.Close(); errors.Is(err, unix.EPIPE) || errors.Is(err, os.ErrClosed) {
+			err = nil
+		}
 		unix.Close(d.stop)
 		d.watcher.Wait()
 	})
