@@ -24,8 +24,9 @@ import (
 // Client is a connection to the IRM daemon. To the daemon it is this process:
 // keep one and share it. All methods may be called from any goroutine and
 // end with their context, or at once with an error that wraps
-// layer.ErrIRMd when the daemon goes away. Flows over rings do not need the
-// connection, but the daemon ends them when it ends.
+// layer.ErrIRMd when the daemon goes away. Its end ends the flows that the
+// daemon bridges; those to another process of the machine go on until either
+// process closes them.
 type Client struct {
 	conn *net.UnixConn
 	wg   sync.WaitGroup // reader and writer

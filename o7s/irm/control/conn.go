@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
 	"google.golang.org/protobuf/proto"
 
 	"o7gw/o7s/irm"
@@ -263,20 +264,32 @@ func (c *conn) write() {
 
 // writeReply sends one reply. An error ends the connection.
 func (c *conn) writeReply(r reply) error {
-	var oob []byte
-	if r.flow != nil {
-		files, err := c.grant(r)
-		if err != nil {
-			r.flow.Dealloc()
-			r.msg = refusal(r.msg.GetId(), err)
-		} else {
-			defer files.Close()
-			if oob, err = rightsOf(files); err != nil {
-				return err
-			}
-		}
+	if r.flow == nil {
+		return c.writeMessage(r.msg, nil)
 	}
-	b, err := proto.Marshal(r.msg)
+	id := r.msg.GetId()
+	files, err := c.grant(r)
+	if err != nil {
+		r.flow.Dealloc()
+		return c.writeMessage(refusal(id, err), nil)
+	}
+	defer files.Close()
+	oob, err := rightsOf(files)
+	if err != nil {
+		return err
+	}
+	err = c.writeMessage(r.msg, oob)
+	if errors.Is(err, unix.ETOOMANYREFS) {
+		// Descriptors that others do not take out of their sockets count
+		// against an unprivileged daemon.
+		c.remove(id)
+		return c.writeMessage(refusal(id, busy("too many descriptors are under way to clients of this daemon")), nil)
+	}
+	return err
+}
+
+func (c *conn) writeMessage(r *irmpb.Reply, oob []byte) error {
+	b, err := proto.Marshal(r)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 
 	"o7gw/o7s/irm/irmpb"
 	"o7gw/o7s/layer"
@@ -31,7 +32,7 @@ func (c *conn) change(ctx context.Context, r *irmpb.Request, reply *irmpb.Reply)
 	if r.GetOp() == nil {
 		return errUnknown()
 	}
-	if err := c.creds.RequireAdmin("administer the IRM"); err != nil {
+	if err := c.creds.RequireAdmin(operation(r)); err != nil {
 		return err
 	}
 	i := c.s.irm
@@ -56,6 +57,14 @@ func (c *conn) change(ctx context.Context, r *irmpb.Request, reply *irmpb.Reply)
 		return i.Unregister(ctx, string(op.Unregister.GetName()), int(op.Unregister.GetIpcp()))
 	}
 	return c.changeIPCP(ctx, r, reply)
+}
+
+// operation returns what a request is for, as its field in irm.proto is
+// called.
+func operation(r *irmpb.Request) string {
+	m := r.ProtoReflect()
+	field := m.WhichOneof(m.Descriptor().Oneofs().ByName("op"))
+	return strings.ReplaceAll(string(field.Name()), "_", " ")
 }
 
 // changeIPCP is change for IPC processes, of an administrator.

@@ -172,7 +172,9 @@ func (c *conn) remove(request uint64) {
 	g := c.flows[request]
 	delete(c.flows, request)
 	c.mu.Unlock()
-	c.end(g)
+	if g != nil { // nobody else was faster
+		c.end(g)
+	}
 }
 
 // drainFlows waits until the layers have got what the application wrote

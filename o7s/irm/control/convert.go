@@ -94,7 +94,7 @@ func configFromPB(b *irmpb.Bootstrap) (ipcp.Config, error) {
 	if e := b.GetEth(); e != nil {
 		c.Eth.Device = string(e.GetDevice())
 		if e.GetEthertype() > math.MaxUint16 {
-			return c, fmt.Errorf("Ethertype %d: %w", e.GetEthertype(), layer.ErrInvalid)
+			return c, fmt.Errorf("value %#x for the Ethertype: %w", e.GetEthertype(), layer.ErrInvalid)
 		}
 		c.Eth.Ethertype = uint16(e.GetEthertype())
 	}

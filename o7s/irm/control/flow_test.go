@@ -130,9 +130,9 @@ func TestCarrierReachesApplication(t *testing.T) {
 	defer closeFlow(its)
 	defer closeFlow(mine)
 	link.SetUp(false)
-	eventually(t, "flow is down", mine.Ring.Down)
+	eventually(t, "flow is down", func() bool { return mine.Ring.Down() && its.Ring.Down() })
 	link.SetUp(true)
-	eventually(t, "flow is up", func() bool { return !mine.Ring.Down() })
+	eventually(t, "flow is up", func() bool { return !mine.Ring.Down() && !its.Ring.Down() })
 	carries(t, mine, its, "again")
 }
 

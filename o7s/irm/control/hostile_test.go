@@ -4,6 +4,7 @@ package control
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -62,6 +63,16 @@ func TestHostileClients(t *testing.T) {
 	d := startDaemon(t, nil)
 	good, server := d.dial(t), d.dial(t)
 	listenOn(t, server, "n")
+	listenOn(t, server, "m")
+	go func() {
+		for {
+			f, err := server.Accept(context.Background(), "m")
+			if err != nil {
+				return
+			}
+			closeFlow(f)
+		}
+	}()
 	before := openFiles(t)
 	send := func(c *net.UnixConn, messages ...[]byte) {
 		t.Helper()
@@ -74,7 +85,7 @@ func TestHostileClients(t *testing.T) {
 	}
 	hello := helloMessage(t)
 	list := encode(t, &irmpb.Request{Id: 2, Op: &irmpb.Request_ListFlows{ListFlows: &irmpb.Empty{}}})
-	accept := encode(t, &irmpb.Request{Id: 2, Op: &irmpb.Request_Accept{Accept: &irmpb.Named{Name: []byte("n")}}})
+	listen := encode(t, &irmpb.Request{Id: 2, Op: &irmpb.Request_Listen{Listen: &irmpb.Named{Name: []byte("own")}}})
 	for _, c := range []struct {
 		name  string
 		spoil func(c *net.UnixConn)
@@ -89,10 +100,17 @@ func TestHostileClients(t *testing.T) {
 		{"oversized", func(c *net.UnixConn) { send(c, hello, make([]byte, MaxRequest+1)) }, true},
 		{"much oversized", func(c *net.UnixConn) { send(c, make([]byte, 150<<10)) }, true},
 		{"no hello", func(c *net.UnixConn) { send(c, list) }, true},
-		{"id used twice", func(c *net.UnixConn) { send(c, hello, accept, accept) }, true},
+		{"id used twice", func(c *net.UnixConn) { send(c, hello, listen, listen) }, true},
 		{"half closed", func(c *net.UnixConn) { send(c, hello); c.CloseWrite() }, true},
 		{"flood of descriptors", func(c *net.UnixConn) { send(c, hello); floodFiles(t, c) }, false},
 		{"unknown request", func(c *net.UnixConn) { send(c, hello, encode(t, &irmpb.Request{Id: 3})) }, false},
+		{"flow and its end at once", func(c *net.UnixConn) {
+			send(c, hello)
+			for id := uint64(2); id < 200; id += 2 {
+				send(c, encode(t, &irmpb.Request{Id: id, Op: &irmpb.Request_Alloc{Alloc: &irmpb.Named{Name: []byte("m"), Qos: qosToPB(qos.Raw)}}}))
+				send(c, encode(t, deallocRequest(id)))
+			}
+		}, false},
 		{"deallocs of nothing", func(c *net.UnixConn) {
 			send(c, hello)
 			for id := range uint64(100) {
