@@ -61,7 +61,9 @@ func (w *world) pingFullSize(e tunnelEnds, to netip.Addr, head int) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	args := []string{"-n", "-M", "do", "-c", "3", "-i", "0.02", "-W", "2", to.String(), "-s"}
+	// With -w, ping waits for the replies; without, only for two round trips,
+	// which a busy machine may not make.
+	args := []string{"-n", "-M", "do", "-c", "3", "-i", "0.02", "-w", "5", to.String(), "-s"}
 	out := w.system(e.hosts[0], "ping", append(args, strconv.Itoa(mtu-head))...)
 	if !strings.Contains(out, " 0% packet loss") {
 		w.t.Errorf("ping of %d bytes:\n%s", mtu, out)
