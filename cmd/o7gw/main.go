@@ -72,6 +72,9 @@ func root() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usageError{fmt.Errorf("unknown command %q", args[0])}
+			}
 			return usageError{errors.New("which command?")}
 		},
 		Args: cobra.ArbitraryArgs,

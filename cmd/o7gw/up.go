@@ -93,6 +93,10 @@ func reload(ctx context.Context, g *gateway.Gateway, path string, log *slog.Logg
 		case "failed":
 			level = slog.LevelError
 		}
-		log.Log(ctx, level, "reload: "+c.Object+": "+c.Action, "details", c.Details)
+		var details []any
+		if c.Details != "" {
+			details = []any{"details", c.Details}
+		}
+		log.Log(ctx, level, "reload: "+c.Object+": "+c.Action, details...)
 	}
 }
