@@ -118,7 +118,8 @@ func launch(t *testing.T, exe, dir string, uid uint32, args ...string) *irmd {
 		t.Fatal(err)
 	}
 	d := &irmd{cmd: exec.Command(exe, append([]string{"--run-dir", dir}, args...)...), dir: dir, notify: conn, ended: make(chan struct{})}
-	d.cmd.Env = append(os.Environ(), roleEnv+"=irmd", "NOTIFY_SOCKET="+notify)
+	d.cmd.Env = append(os.Environ(), roleEnv+"=irmd", "NOTIFY_SOCKET="+notify,
+		"GORACE=atexit_sleep_ms=0") // it would sleep a second at each exit
 	d.cmd.Stdout, d.cmd.Stderr = &d.out, &d.out
 	if uid != 0 {
 		d.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}

@@ -122,6 +122,24 @@ func TestAbandonedFlow(t *testing.T) {
 	closeFlow(its)
 }
 
+// TestDaemonStops: both applications see the end of a flow whose daemon shuts
+// down, and the client of the daemon hears of it.
+func TestDaemonStops(t *testing.T) {
+	a, b := pairOfDaemons(t)
+	server, client := b.dial(t), a.dial(t)
+	listenOn(t, server, "x")
+	mine, its := flows(t, client, server, "x")
+	a.stop()
+	ends(t, mine)
+	ends(t, its)
+	<-client.Done()
+	if err := client.Err(); !errors.Is(err, layer.ErrIRMd) {
+		t.Errorf("client: %v", err)
+	}
+	closeFlow(mine)
+	closeFlow(its)
+}
+
 func TestCarrierReachesApplication(t *testing.T) {
 	a, b, link := pairOnLink(t)
 	server, client := b.dial(t), a.dial(t)
