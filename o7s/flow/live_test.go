@@ -4,7 +4,7 @@ package flow
 
 import (
 	"errors"
-	"sync/atomic"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -24,15 +24,24 @@ func withTimeout() qos.Spec {
 
 // ear is the bare other end of a flow: it notes when keepalives come.
 type ear struct {
-	empty atomic.Int32
+	mu    sync.Mutex
+	empty int
 	last  time.Time
 	gap   time.Duration
 }
 
+func (e *ear) heard() (empty int, gap time.Duration) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.empty, e.gap
+}
+
 func (e *ear) Packets(pkts []*packet.Buffer) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	for _, p := range pkts {
 		if p.Len() == 0 {
-			e.empty.Add(1)
+			e.empty++
 		}
 	}
 	now := time.Now()
@@ -60,11 +69,12 @@ func TestKeepalives(t *testing.T) {
 		e := &ear{last: time.Now()}
 		q.Receive(e)
 		time.Sleep(10 * timeout)
-		if e.gap > timeout/4 {
-			t.Errorf("silent for %v", e.gap)
+		n, gap := e.heard()
+		if gap > timeout/4 {
+			t.Errorf("silent for %v", gap)
 		}
 		// Also after the peer was declared dead; and not much too often.
-		if n := e.empty.Load(); n < 39 || n > 60 {
+		if n < 39 || n > 60 {
 			t.Errorf("%d keepalives in 10 timeouts", n)
 		}
 		if !f.PeerDead() {
@@ -87,7 +97,7 @@ func TestTrafficReplacesKeepalives(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if n := e.empty.Load(); n != 0 {
+		if n, _ := e.heard(); n != 0 {
 			t.Errorf("%d keepalives", n)
 		}
 		f.Close()
@@ -143,7 +153,7 @@ func TestNoTimeoutNoKeepalive(t *testing.T) {
 		e := &ear{last: time.Now()}
 		q.Receive(e)
 		time.Sleep(24 * time.Hour)
-		if n := e.empty.Load(); n != 0 || f.PeerDead() {
+		if n, _ := e.heard(); n != 0 || f.PeerDead() {
 			t.Errorf("%d keepalives, dead %v", n, f.PeerDead())
 		}
 		f.Close()
