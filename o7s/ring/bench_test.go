@@ -4,8 +4,11 @@ package ring
 
 import (
 	"encoding/binary"
+	"os"
 	"runtime"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -123,15 +126,41 @@ func BenchmarkPingPongMany(b *testing.B) {
 	done.Wait()
 }
 
-// BenchmarkMemory reports what an open flow costs one of its two processes.
+// BenchmarkMemory reports what an open flow costs that has carried a packet
+// each way: on the heap of each process, in shared pages, and in page tables.
 func BenchmarkMemory(b *testing.B) {
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
+	shm, pte := status(b, "RssShmem:"), status(b, "VmPTE:")
+	var ends []*End
+	buf := make([]byte, 64)
 	for range b.N {
-		pair(b, Config{})
+		x, y := pair(b, Config{})
+		ends = append(ends, x, y)
+		x.Write(buf, nil)
+		y.Read(buf, nil)
+		y.Write(buf, nil)
+		x.Read(buf, nil)
 	}
 	runtime.GC()
 	runtime.ReadMemStats(&after)
 	b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/float64(b.N)/2, "heap-B/end")
+	b.ReportMetric((status(b, "RssShmem:")-shm)/float64(b.N)/2, "shared-B/flow") // both ends map it here
+	b.ReportMetric((status(b, "VmPTE:")-pte)/float64(b.N)/2, "pagetable-B/end")
+	runtime.KeepAlive(ends)
+}
+
+// status returns a line of the process's status, in bytes.
+func status(b *testing.B, key string) float64 {
+	text, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		b.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), key)
+	n, err := strconv.Atoi(strings.Fields(rest)[0])
+	if err != nil {
+		b.Fatal(err)
+	}
+	return float64(n) * 1024
 }
