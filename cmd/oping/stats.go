@@ -129,16 +129,16 @@ func (s *stats) printJSON(w io.Writer, opt *options, elapsed time.Duration, end 
 	r := result{
 		Name: opt.name, QoS: opt.qos.String(), Size: opt.size,
 		Sent: s.sent, Received: s.received, OutOfOrder: s.outOfOrder, Loss: s.loss(),
-		Time: elapsed.Seconds() * 1e3, End: end,
+		Time: float64(elapsed.Microseconds()) / 1e3, End: end,
 	}
 	if s.received > 0 {
 		r.RTT = &rtt{
-			Min: us(s.min), Avg: s.mean / 1e3, Max: us(s.max),
+			Min: us(s.min), Avg: math.Round(s.mean) / 1e3, Max: us(s.max),
 			P50: us(s.percentile(0.5)), P99: us(s.percentile(0.99)),
 		}
 	}
 	if s.received > 1 {
-		mdev := s.mdev() / 1e3
+		mdev := math.Round(s.mdev()) / 1e3
 		r.RTT.Mdev = &mdev
 	}
 	// A value of these types always encodes.
