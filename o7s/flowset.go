@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
 	"sync"
 
 	"o7gw/o7s/ring"
@@ -170,11 +171,7 @@ func (s *FlowSet) Wait(ctx context.Context, evs []Event) ([]Event, error) {
 		if closed {
 			return evs, opError("wait for flow set", "", net.ErrClosed)
 		}
-		if more {
-			s.set.Turn(-1)
-		} else {
-			s.set.Turn(0)
-		}
+		s.set.Turn(!more)
 	}
 }
 
@@ -184,14 +181,12 @@ func (s *FlowSet) collect(evs []Event) []Event {
 	s.mu.Lock()
 	pending := s.pending
 	s.pending = nil
-	for _, m := range pending {
+	pending = slices.DeleteFunc(pending, func(m *member) bool {
 		m.queued = false
-	}
+		return m.gone
+	})
 	s.mu.Unlock()
 	for _, m := range pending {
-		if m.gone {
-			continue
-		}
 		n := len(evs)
 		evs = m.report(evs)
 		if len(evs) > n && evs[len(evs)-1].Kind == Packet {
@@ -247,8 +242,7 @@ func (s *FlowSet) Close() error {
 	s.set.Wake()
 	s.wait.Lock() // until the Wait under way has left
 	defer s.wait.Unlock()
-	for f, m := range members {
-		m.gone = true
+	for f := range members {
 		f.f.Unwatch(s.set)
 	}
 	s.stack.forget(s)

@@ -104,12 +104,6 @@ func (f *Flow) PeerDead() bool { return f.has(peerDead) }
 // Packets may still be unread.
 func (f *Flow) PeerClosed() bool { return f.low.peerClosed() }
 
-// Readable reports whether a reading call would return at once, if only with
-// an error. Keepalives that wait count as packets.
-func (f *Flow) Readable() bool {
-	return f.low.unread() || f.closed.Load() || f.PeerClosed() || f.Down() || f.PeerDead()
-}
-
 // Unread reports whether packets wait; keepalives count.
 func (f *Flow) Unread() bool { return f.low.unread() }
 

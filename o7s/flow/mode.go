@@ -11,9 +11,6 @@ func (f *Flow) SetNonblock(read, write bool) {
 	f.low.wakeWriters()
 }
 
-// Nonblock returns what SetNonblock has set.
-func (f *Flow) Nonblock() (read, write bool) { return f.has(readNoWait), f.has(writeNoWait) }
-
 // SetReadOnly makes writing calls fail with ErrReadOnly.
 func (f *Flow) SetReadOnly(on bool) { f.set(noWrite, on) }
 

@@ -93,8 +93,8 @@ func (e *End) leave() {
 	}
 }
 
-// Readable reports whether a packet waits, or an error that a read would
-// return at once.
+// Readable reports whether a packet waits, or an end or error that a read
+// would return at once.
 func (e *End) Readable() bool {
 	if !e.enter() {
 		return true

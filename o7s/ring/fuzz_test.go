@@ -152,7 +152,7 @@ func TestCorruptEndIsLeftAlone(t *testing.T) {
 				return true
 			})
 			for range 20 {
-				s.Turn(-1)
+				s.Turn(false)
 			}
 			if !errors.Is(got, ErrCorrupt) {
 				t.Errorf("error %v", got)

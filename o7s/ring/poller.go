@@ -29,7 +29,7 @@ func NewPoller() (*Poller, error) {
 	go func() {
 		defer p.done.Done()
 		for !p.closed.Load() {
-			set.Turn(0)
+			set.Turn(true)
 		}
 	}()
 	return p, nil

@@ -8,42 +8,32 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Turn waits until one of the Ends wants attention, Wake is called, or the
-// deadline passes (nanoseconds of the monotonic clock, see Set.Deadline; 0
-// waits for ever, negative not at all), and then runs the functions that are due.
-func (s *Set) Turn(deadline int64) {
+// Turn runs the functions that are due. With wait it first waits until one of
+// the Ends wants attention or Wake is called.
+func (s *Set) Turn(wait bool) {
 	s.turn++
-	timeout := 0
 	busy := s.anyReady()
-	if !busy && deadline >= 0 && len(s.hot) > 0 && len(s.hot) <= maxSpinHot {
+	if !busy && wait && len(s.hot) > 0 && len(s.hot) <= maxSpinHot {
 		busy = s.spin.spin(s.ready)
 	}
-	if !busy && s.arm() {
-		timeout = timeoutOf(deadline)
-	}
-	if timeout != 0 || !busy || s.turn%lookEvery == 0 {
-		s.look(timeout)
+	if !busy {
+		s.look(s.arm() && wait)
+	} else if s.turn%lookEvery == 0 {
+		s.look(false)
 	}
 	s.serve()
 }
 
-// timeoutOf returns the milliseconds that epoll may wait, rounded up.
-func timeoutOf(deadline int64) int {
-	switch {
-	case deadline == 0:
-		return -1
-	case deadline < 0:
-		return 0
-	}
-	return int(min(max((deadline-now()+999_999)/1_000_000, 0), 1<<30))
-}
-
-// look takes what the bells have to say.
-func (s *Set) look(timeout int) {
+// look takes what the bells have to say, and waits for one if none has.
+func (s *Set) look(wait bool) {
 	var events [128]unix.EpollEvent
+	timeout := 0
+	if wait {
+		timeout = -1
+	}
 	begin := now()
 	n, err := unix.EpollWait(s.epoll, events[:], timeout)
-	if timeout != 0 && err == nil {
+	if wait && err == nil {
 		s.spin.slept(now() - begin)
 	}
 	for _, ev := range events[:max(n, 0)] {
