@@ -97,6 +97,11 @@ func (c *conn) newRing(f *irm.Flow) (ring.Files, *bridge, error) {
 	return theirs, newBridge(ours, c.poller, port), nil
 }
 
+// bridgeRing is the size, in bytes, of the rings between the daemon and an
+// application. The daemon cannot wait for room, and a datagram socket can bring
+// a megabyte before the application is awake. Pages are only taken when used.
+const bridgeRing = 2 << 20
+
 // openRing makes a ring and opens our end of it.
 func (c *conn) openRing() (*ring.End, ring.Files, error) {
 	if c.poller == nil {
@@ -106,7 +111,7 @@ func (c *conn) openRing() (*ring.End, ring.Files, error) {
 		}
 		c.poller = p
 	}
-	ours, theirs, err := ring.New(ring.Config{})
+	ours, theirs, err := ring.New(ring.Config{Size: bridgeRing})
 	if err != nil {
 		return nil, ring.Files{}, err
 	}
