@@ -24,6 +24,7 @@ type End struct {
 	need uint64 // room that the blocked writer waits for
 
 	read, write waiter
+	noSpin      bool
 	bell        doorbell
 
 	closed  atomic.Bool

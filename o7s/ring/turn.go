@@ -13,7 +13,7 @@ import (
 func (s *Set) Turn(wait bool) {
 	s.turn++
 	busy := s.anyReady()
-	if !busy && wait && len(s.hot) > 0 && len(s.hot) <= maxSpinHot {
+	if !busy && wait && s.maySpin() {
 		busy = s.spin.spin(s.ready)
 	}
 	if !busy {
@@ -22,6 +22,13 @@ func (s *Set) Turn(wait bool) {
 		s.look(false)
 	}
 	s.serve()
+}
+
+// maySpin reports whether the hot Ends are such that looking at them for a while is
+// better than to sleep.
+func (s *Set) maySpin() bool {
+	return len(s.hot) > 0 && len(s.hot) <= maxSpinHot &&
+		!slices.ContainsFunc(s.hot, func(n *entry) bool { return n.e.noSpin })
 }
 
 // look takes what the bells have to say, and waits for one if none has.

@@ -30,7 +30,7 @@ func (e *End) await(w *waiter, stop Stop) error {
 			return err
 		}
 	}
-	if w.spin.spin(w.ready) {
+	if !e.noSpin && w.spin.spin(w.ready) {
 		return nil
 	}
 	e.bell.join(w)
