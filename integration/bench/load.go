@@ -25,7 +25,10 @@ type received struct {
 	Bytes   uint64
 }
 
-type sent struct{ Packets uint64 }
+type sent struct {
+	Packets uint64
+	Seconds float64
+}
 
 // load sends packets of a size for a second, runs times, and measures what
 // arrives at the other process.
@@ -61,7 +64,8 @@ func (p *pair) load(ctx context.Context, figureName string, runs, size int, loss
 			return nil, fmt.Errorf("only %d of %d packets received", in.Packets, out.Packets)
 		}
 		fmt.Fprintf(p.b.log, "%s: %d packets sent, %d received in %.3f s\n", figureName, out.Packets, in.Packets, in.Seconds)
-		rates = append(rates, float64(in.Packets)/in.Seconds)
+		// The longer of both times: a flow that stalls is not fast.
+		rates = append(rates, float64(in.Packets)/max(in.Seconds, out.Seconds))
 	}
 	return []figure{newFigure(figureName, "1/s", rates, nil)}, nil
 }
@@ -107,7 +111,8 @@ func playSource(ctx context.Context, args []string) error {
 	var out sent
 	zeros := make([]byte, size)
 	var batch [packet.BatchSize]*packet.Buffer
-	for end := time.Now().Add(period); time.Now().Before(end); {
+	start := time.Now()
+	for time.Since(start) < period {
 		packet.GetBatch(batch[:], size)
 		for _, b := range batch {
 			b.Append(zeros)
@@ -118,6 +123,7 @@ func playSource(ctx context.Context, args []string) error {
 			return err
 		}
 	}
+	out.Seconds = time.Since(start).Seconds()
 	return report(out)
 }
 
