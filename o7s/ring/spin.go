@@ -15,13 +15,19 @@ import (
 const (
 	spinTime      = 50 * time.Microsecond
 	shortWait     = 120 * time.Microsecond // a wait that a spin, and a quicker peer, could have saved
-	maxCredit     = 8
-	pausesPerLook = 8 // 20 ns each; between 4 and 16 the round trip changes by less than its noise
+	maxVain       = 3                      // 7 sleeps between spins: enough for the scheduler to notice that two want one processor
+	pausesPerLook = 8                      // 20 ns each; between 4 and 16 the round trip changes by less than its noise
 )
 
-// spinner decides about one direction of an End, under its lock.
+// spinner decides about one direction of an End, under its lock. A sleep that
+// was short turns spinning on, a spin in vain turns it off. The more spins were
+// in vain in a row, the more sleeps it takes to turn it on again: if both
+// processes share a processor, every spin is in vain, and what it waits for comes
+// right after, so that the sleeps are short all the same.
 type spinner struct {
-	credit int // spins that may fail before the next sleep has to prove its worth
+	on    bool
+	vain  int // spins in vain in a row
+	holds int // short sleeps that do not count yet
 }
 
 // spinning counts the goroutines of the process that spin now. More than half of
@@ -33,7 +39,7 @@ var (
 
 // spin waits a little for ready. It reports whether that came true.
 func (s *spinner) spin(ready func() bool) bool {
-	if s.credit == 0 || runtime.NumCPU() == 1 {
+	if !s.on || runtime.NumCPU() == 1 {
 		return false
 	}
 	if spinning.Add(1) > maxSpinning {
@@ -44,7 +50,7 @@ func (s *spinner) spin(ready func() bool) bool {
 	var begin int64
 	for i := 1; ; i++ {
 		if ready() {
-			s.credit = min(s.credit+1, maxCredit)
+			s.vain = 0
 			return true
 		}
 		// Not more often: each look takes the cache line from the writer,
@@ -57,7 +63,9 @@ func (s *spinner) spin(ready func() bool) bool {
 			case begin == 0:
 				begin = t
 			case t-begin > int64(spinTime):
-				s.credit /= 2
+				s.on = false
+				s.vain = min(s.vain+1, maxVain)
+				s.holds = 1<<s.vain - 1
 				return false
 			}
 		}
@@ -66,7 +74,11 @@ func (s *spinner) spin(ready func() bool) bool {
 
 // slept learns from a sleep that lasted d nanoseconds.
 func (s *spinner) slept(d int64) {
-	if d < int64(shortWait) {
-		s.credit = min(s.credit+2, maxCredit)
+	switch {
+	case d >= int64(shortWait):
+	case s.holds > 0:
+		s.holds--
+	default:
+		s.on = true
 	}
 }
