@@ -5,7 +5,6 @@ package integration
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -171,31 +170,15 @@ func (w *world) download(e tunnelEnds, from netip.Addr) {
 // iperf sends TCP and UDP both ways for a second each.
 func (w *world) iperf(e tunnelEnds, to netip.Addr) {
 	w.t.Helper()
-	server, err := w.hosts[e.hosts[1]].Start(exec.Command("iperf3", "-s", "--forceflush"))
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	defer server.Kill()
-	if err := server.WaitFor(w.ctx, "listening"); err != nil {
-		w.t.Fatal(err)
-	}
 	for _, args := range [][]string{{}, {"-R"}, {"-u", "-b", "50M"}, {"-u", "-b", "50M", "-R"}} {
-		out := w.system(e.hosts[0], "iperf3", append([]string{"-c", to.String(), "-t", "1", "-J"}, args...)...)
-		var r struct {
-			End struct {
-				Received struct {
-					Bytes       float64
-					LostPercent float64 `json:"lost_percent"`
-				} `json:"sum_received"`
-			}
+		r, err := lab.Iperf(w.ctx, w.hosts[e.hosts[0]], w.hosts[e.hosts[1]], to, 1, args...)
+		if err != nil {
+			w.t.Fatal(err)
 		}
-		if err := json.Unmarshal([]byte(out), &r); err != nil {
-			w.t.Fatalf("output of iperf3: %v\n%s", err, out)
+		if r.Bytes < 1e5 || r.LostPercent > 50 {
+			w.t.Errorf("iperf3 %v: %.0f bytes arrived, %.1f %% lost", args, r.Bytes, r.LostPercent)
 		}
-		if r.End.Received.Bytes < 1e5 || r.End.Received.LostPercent > 50 {
-			w.t.Errorf("iperf3 %v: %.0f bytes arrived, %.1f %% lost", args, r.End.Received.Bytes, r.End.Received.LostPercent)
-		}
-		w.t.Logf("iperf3 %v: %.0f Mbit/s", args, r.End.Received.Bytes*8/1e6)
+		w.t.Logf("iperf3 %v: %.0f Mbit/s", args, r.BPS/1e6)
 	}
 }
 

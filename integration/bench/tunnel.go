@@ -5,10 +5,8 @@ package main
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/netip"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -38,21 +36,14 @@ func (b *bench) tcp(ctx context.Context, name string, args ...string) ([]figure,
 		return nil, err
 	}
 	defer p.Close()
-	server, err := p.hosts[1].Start(exec.Command("iperf3", "-s", "--forceflush"))
-	if err != nil {
-		return nil, err
-	}
-	if err := server.WaitFor(ctx, "listening"); err != nil {
-		return nil, err
-	}
 	rates := map[string][]float64{}
 	for range tcpRounds {
 		for path, to := range paths {
-			rate, err := iperf(ctx, p.hosts[0], to, args...)
+			r, err := lab.Iperf(ctx, p.hosts[0], p.hosts[1], to, tcpSeconds, args...)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", path, err)
 			}
-			rates[path] = append(rates[path], rate)
+			rates[path] = append(rates[path], r.BPS/1e9)
 		}
 	}
 	return []figure{ourFigure(name, "Gbit/s", rates)}, nil
@@ -104,29 +95,6 @@ func (p *pair) tunnel(ctx context.Context) (netip.Addr, error) {
 		}
 	}
 	return inner[1], p.hosts[0].Reach(ctx, inner[1])
-}
-
-// iperf runs one TCP stream and returns what arrived, in Gbit/s.
-func iperf(ctx context.Context, from *lab.Host, to netip.Addr, args ...string) (float64, error) {
-	args = append([]string{"-c", to.String(), "-t", strconv.Itoa(tcpSeconds), "-J"}, args...)
-	out, err := from.Run(ctx, "iperf3", args...)
-	if err != nil {
-		return 0, fmt.Errorf("%w\n%s", err, out)
-	}
-	var r struct {
-		End struct {
-			Received struct {
-				BPS float64 `json:"bits_per_second"`
-			} `json:"sum_received"`
-		}
-	}
-	if err := json.Unmarshal([]byte(out), &r); err != nil {
-		return 0, fmt.Errorf("output of iperf3: %w", err)
-	}
-	if r.End.Received.BPS == 0 {
-		return 0, fmt.Errorf("nothing arrived:\n%s", out)
-	}
-	return r.End.Received.BPS / 1e9, nil
 }
 
 // tunnelPing measures ping through the tunnel and through wireguard-go,
