@@ -10,15 +10,18 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"o7gw/o7s/spin"
 )
 
 // waiter is the part of an End that waits: for packets, or for room. At most
 // one goroutine uses it at a time, since it holds the lock of the direction.
 type waiter struct {
-	flag     *atomic.Uint32 // in shared memory: ring for me
-	ready    func() bool    // what it waits for
-	deadline atomic.Int64   // see clockOf
-	spin     spinner
+	flag     *atomic.Uint32  // in shared memory: ring for me
+	ready    func() bool     // what it waits for
+	deadline atomic.Int64    // see clockOf
+	spins    [2]spin.Spinner // of waits that are alike: see habit
+	habit    int
 	wake     chan struct{} // ends the sleep of a follower
 
 	// Guarded by doorbell.mu:

@@ -18,13 +18,14 @@ type End struct {
 
 	rmu sync.Mutex // held by a call that reads, also while it sleeps
 	in  *consumer
+	// asked is how many packets had been sent when the last one was read.
+	asked uint64
 
 	wmu  sync.Mutex // the same for writing
 	out  producer
 	need uint64 // room that the blocked writer waits for
 
 	read, write waiter
-	noSpin      bool
 	bell        doorbell
 
 	closed  atomic.Bool

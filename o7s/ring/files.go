@@ -25,11 +25,7 @@ func New(cfg Config) (a, b Files, err error) {
 	if !validSize(size) {
 		return a, b, fmt.Errorf("ring: size %d is not a power of two from %d to %d", size, MinSize, MaxSize)
 	}
-	var flags uint64
-	if cfg.NoSpin {
-		flags = flagNoSpin
-	}
-	mem, err := newMemory(size, flags)
+	mem, err := newMemory(size)
 	if err != nil {
 		return a, b, fmt.Errorf("ring: memory file: %w", err)
 	}
@@ -54,27 +50,26 @@ func New(cfg Config) (a, b Files, err error) {
 func validSize(n int) bool { return n >= MinSize && n <= MaxSize && bits.OnesCount(uint(n)) == 1 }
 
 // newMemory makes the sealed memory file and writes its first line.
-func newMemory(size int, flags uint64) (*os.File, error) {
+func newMemory(size int) (*os.File, error) {
 	fd, err := unix.MemfdCreate("o7s-ring", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 	if err != nil {
 		return nil, err
 	}
 	f := os.NewFile(uintptr(fd), "ring")
-	if err := fill(fd, size, flags); err != nil {
+	if err := fill(fd, size); err != nil {
 		f.Close()
 		return nil, err
 	}
 	return f, nil
 }
 
-func fill(fd, size int, flags uint64) error {
+func fill(fd, size int) error {
 	if err := unix.Ftruncate(fd, fileSize(size)); err != nil {
 		return err
 	}
-	var head [24]byte
+	var head [16]byte
 	*(*uint64)(unsafe.Pointer(&head[offMagic])) = magic
 	*(*uint64)(unsafe.Pointer(&head[offSize])) = uint64(size)
-	*(*uint64)(unsafe.Pointer(&head[offFlags])) = flags
 	if _, err := unix.Pwrite(fd, head[:], 0); err != nil {
 		return err
 	}
@@ -170,7 +165,6 @@ func newEnd(mem []byte, size int, side Side, bell int) *End {
 	e.read.init(in.rsleep, e.in.unread)
 	e.write.init(out.wsleep, e.hasRoom)
 	e.bell.init(bell, &e.read, &e.write)
-	e.noSpin = word64(mem, offFlags).Load()&flagNoSpin != 0
 	// Whoever had this side before, the flags are ours now.
 	e.mine.Store(0)
 	return e

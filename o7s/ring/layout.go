@@ -10,7 +10,7 @@ import (
 // Layout of the memory file. Words that different sides write are two cache
 // lines apart, since processors fetch lines in pairs.
 //
-//	   0  magic, size of a ring, flags
+//	   0  magic, size of a ring
 //	 128  direction 0: head and jump | +128 tail | +256 reader sleeps | +384 writer sleeps
 //	 640  direction 1: the same
 //	1152  state of side A
@@ -23,7 +23,6 @@ import (
 const (
 	offMagic  = 0
 	offSize   = 8
-	offFlags  = 16
 	offDir    = 128
 	dirBytes  = 512
 	offHead   = 0
@@ -39,9 +38,6 @@ const (
 	pageBits = 12
 	headerLn = 4 // bytes of the length in front of a packet
 )
-
-// Bits of the flags.
-const flagNoSpin = 1
 
 // Bits of the state word of a side.
 const (

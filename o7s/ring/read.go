@@ -61,6 +61,7 @@ func (e *End) readable() error {
 
 // told publishes what was read.
 func (e *End) told() {
+	e.asked = e.stats.sentPkts.Load()
 	if e.in.publish() {
 		e.bell.ring()
 	}
@@ -74,6 +75,12 @@ func (e *End) awaitPacket(stop Stop) error {
 	}
 	if e.down() {
 		return ErrDown
+	}
+	// To wait for the answer to what was just written, and to wait for the
+	// other side to ask, are different habits.
+	e.read.habit = 0
+	if e.stats.sentPkts.Load() != e.asked {
+		e.read.habit = 1
 	}
 	return e.await(&e.read, stop)
 }

@@ -79,10 +79,6 @@ const (
 // Config are the properties of a ring.
 type Config struct {
 	Size int // bytes per direction, a power of two; 0: DefaultSize
-	// NoSpin makes both sides sleep at once where they have to wait. For
-	// rings with a network behind them: an answer that comes through other
-	// processes comes later if those find all processors spinning.
-	NoSpin bool
 }
 
 // Files is what one side needs: the memory and its end of the doorbell. They

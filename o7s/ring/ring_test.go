@@ -483,36 +483,3 @@ func TestNoAllocation(t *testing.T) {
 	}
 	packet.ReleaseBatch(out)
 }
-
-// The creator's wish not to spin reaches both sides.
-func TestNoSpin(t *testing.T) {
-	for _, want := range []bool{true, false} {
-		a, b := pair(t, Config{NoSpin: want})
-		if a.noSpin != want || b.noSpin != want {
-			t.Errorf("%v: sides have %v, %v", want, a.noSpin, b.noSpin)
-		}
-		done := make(chan error, 1)
-		go func() {
-			for range 100 {
-				if _, _, err := b.Read(nil, nil); err != nil {
-					done <- err
-					return
-				}
-				if err := b.Write(nil, nil); err != nil {
-					done <- err
-					return
-				}
-			}
-			done <- nil
-		}()
-		for range 100 {
-			a.Write(nil, nil)
-			if _, _, err := a.Read(nil, nil); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if err := <-done; err != nil {
-			t.Fatal(err)
-		}
-	}
-}

@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
+
+	"o7gw/o7s/spin"
 )
 
 // Set watches many Ends for the goroutine that calls Turn, and runs their
@@ -34,7 +36,7 @@ type Set struct {
 	// Used by Turn and Resume alone:
 	hot   []*entry // not marked as asleep: looked at in every turn
 	turn  uint
-	spin  spinner
+	spin  spin.Spinner
 	ready func() bool
 }
 

@@ -4,6 +4,7 @@ package ring
 
 import (
 	"slices"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -14,7 +15,7 @@ func (s *Set) Turn(wait bool) {
 	s.turn++
 	busy := s.anyReady()
 	if !busy && wait && s.maySpin() {
-		busy = s.spin.spin(s.ready)
+		busy = s.spin.Spin(s.ready)
 	}
 	if !busy {
 		s.look(s.arm() && wait)
@@ -27,8 +28,7 @@ func (s *Set) Turn(wait bool) {
 // maySpin reports whether the hot Ends are such that looking at them for a while is
 // better than to sleep.
 func (s *Set) maySpin() bool {
-	return len(s.hot) > 0 && len(s.hot) <= maxSpinHot &&
-		!slices.ContainsFunc(s.hot, func(n *entry) bool { return n.e.noSpin })
+	return len(s.hot) > 0 && len(s.hot) <= maxSpinHot
 }
 
 // look takes what the bells have to say, and waits for one if none has.
@@ -38,10 +38,10 @@ func (s *Set) look(wait bool) {
 	if wait {
 		timeout = -1
 	}
-	begin := now()
+	begin := time.Now()
 	n, err := unix.EpollWait(s.epoll, events[:], timeout)
 	if wait && err == nil {
-		s.spin.slept(now() - begin)
+		s.spin.Slept(time.Since(begin))
 	}
 	for _, ev := range events[:max(n, 0)] {
 		s.rang(ev.Fd)

@@ -2,7 +2,10 @@
 
 package ring
 
-import "os"
+import (
+	"os"
+	"time"
+)
 
 // usable returns why a call cannot go on: the End is closed or corrupt.
 func (e *End) usable() error {
@@ -30,7 +33,8 @@ func (e *End) await(w *waiter, stop Stop) error {
 			return err
 		}
 	}
-	if !e.noSpin && w.spin.spin(w.ready) {
+	spin := &w.spins[w.habit]
+	if spin.Spin(w.ready) {
 		return nil
 	}
 	e.bell.join(w)
@@ -50,8 +54,8 @@ func (e *End) await(w *waiter, stop Stop) error {
 	if w.expired() {
 		return os.ErrDeadlineExceeded
 	}
-	begin := now()
+	begin := time.Now()
 	e.bell.sleep(w, w.deadline.Load())
-	w.spin.slept(now() - begin)
+	spin.Slept(time.Since(begin))
 	return nil
 }

@@ -111,7 +111,7 @@ func (c *conn) openRing() (*ring.End, ring.Files, error) {
 		}
 		c.poller = p
 	}
-	ours, theirs, err := ring.New(ring.Config{Size: bridgeRing, NoSpin: true})
+	ours, theirs, err := ring.New(ring.Config{Size: bridgeRing})
 	if err != nil {
 		return nil, ring.Files{}, err
 	}

@@ -2,7 +2,7 @@
 
 //go:build amd64 || arm64
 
-package ring
+package spin
 
 // pause tells the processor that this is a spinning loop.
 //

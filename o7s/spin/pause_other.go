@@ -2,7 +2,7 @@
 
 //go:build !amd64 && !arm64
 
-package ring
+package spin
 
 // pause does nothing where we know no instruction for it.
 func pause() {}
