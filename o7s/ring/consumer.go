@@ -72,7 +72,8 @@ func (c *consumer) refill() error {
 	if j := c.sh.jump.Load(); j > c.tail && j <= h && j&7 == 0 {
 		c.tail = j
 	}
-	if h-c.tail > size {
+	// A head without a record would look unread for ever.
+	if h-c.tail > size || h == c.tail {
 		return ErrCorrupt
 	}
 	c.head = h

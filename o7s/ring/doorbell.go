@@ -82,35 +82,35 @@ func (b *doorbell) close() {
 	endClosed()
 }
 
-// drain takes all bytes from the socket and reports whether there were any,
-// or the other side has hung up.
+// maxDrain bounds the reads of one drain. An honest side rings once for each
+// sleep; one that rings without end must not keep us here.
+const maxDrain = 8
+
+// drain takes what bytes there are from the socket, within bounds, and reports
+// whether there were any, or the other side has hung up. Bytes that stay are
+// no harm: everything is looked at anew in any case.
 func (b *doorbell) drain() bool {
-	any := false
-	for {
+	for range maxDrain {
 		n, err := unix.Read(b.fd, b.buf[:])
 		switch {
 		case err == unix.EINTR:
+			continue
 		case err == unix.EAGAIN:
-			return any
+			return false
 		case err != nil || n == 0:
 			b.hungUp.Store(true)
 			return true
-		case n < len(b.buf):
-			any = true
-			if !b.lingers() {
-				return true
-			}
-		default:
-			any = true
+		}
+		if n < len(b.buf) {
+			break
 		}
 	}
-}
-
-// lingers reports whether a hang-up waits behind the bytes that were read.
-func (b *doorbell) lingers() bool {
-	fds := [1]unix.PollFd{{Fd: int32(b.fd), Events: unix.POLLIN}}
-	n, err := unix.Poll(fds[:], 0)
-	return err == nil && n > 0
+	// A hang-up waits behind the bytes, and may be told only once.
+	fds := [1]unix.PollFd{{Fd: int32(b.fd), Events: unix.POLLRDHUP}}
+	if n, err := unix.Poll(fds[:], 0); err == nil && n > 0 {
+		b.hungUp.Store(true)
+	}
+	return true
 }
 
 // interrupt makes the waiter look at everything anew, if it sleeps. If it is
