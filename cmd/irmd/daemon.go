@@ -24,6 +24,9 @@ import (
 // take to end at shutdown before they are killed (spec 40 §0.1).
 const grace = 30 * time.Second
 
+// politeness is how much of it programs have before their connection ends.
+const politeness = 5 * time.Second
+
 // daemon is one run of irmd.
 type daemon struct {
 	options options
@@ -87,10 +90,11 @@ func (d *daemon) run() error {
 	}
 	d.tell(notify, "STOPPING=1")
 	signals.forced(func() { os.Exit(1) })
-	stopServing() // no new clients; flows end, their peers see it
-	wg.Wait()
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
+	d.endPrograms(ctx, i)
+	stopServing() // no new clients; flows end, their peers see it
+	wg.Wait()
 	if err := i.Close(ctx); err != nil {
 		d.warnf("Shutdown was not clean: %v.", err)
 	}
@@ -99,6 +103,14 @@ func (d *daemon) run() error {
 	}
 	d.infof("Ouroboros IPC Resource Manager daemon exited. Bye.")
 	return errors.Join(applyErr, serveErr)
+}
+
+// endPrograms ends what was started for names while it can still talk to its
+// clients. Those that take their time lose the daemon on the way.
+func (d *daemon) endPrograms(ctx context.Context, i *irm.IRM) {
+	ctx, cancel := context.WithTimeout(ctx, politeness)
+	defer cancel()
+	i.EndPrograms(ctx)
 }
 
 // apply sets up the node as the file says; a signal ends it early.

@@ -49,6 +49,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return 1
 	}
 	defer done()
+	// Who reads the log must not be able to stop the node.
+	handler, flush := log.Queue(handler)
+	defer flush()
 	d := daemon{options: o, log: slog.New(handler), level: level}
 	if err := d.run(); err != nil {
 		for _, line := range errorLines(err) {

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"o7gw/o7s/irm"
 	"o7gw/o7s/irm/control"
 )
 
@@ -283,6 +284,50 @@ func TestLife(t *testing.T) {
 			t.Errorf("log lacks %q:\n%s", line, &d.out)
 		}
 	}
+}
+
+// TestLogNotRead: a log that nobody reads stops neither the service nor the
+// shutdown.
+func TestLogNotRead(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer w.Close()
+	w.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
+	if _, err := w.Write(make([]byte, 1<<20)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatalf("fill the pipe: %v", err)
+	}
+	cmd := exec.Command(os.Args[0], "--run-dir", openDir(t))
+	cmd.Env = append(os.Environ(), roleEnv+"=irmd", "GORACE=atexit_sleep_ms=0")
+	cmd.Stderr = w
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	d := &irmd{cmd: cmd, dir: cmd.Args[2], ended: make(chan struct{})}
+	go func() {
+		defer close(d.ended)
+		_ = cmd.Wait()
+	}()
+	defer func() {
+		cmd.Process.Kill()
+		<-d.ended
+	}()
+	var c *control.Client
+	for ctx := testContext(t); c == nil; time.Sleep(time.Millisecond) {
+		if c, err = control.Dial(ctx, d.dir); err != nil && ctx.Err() != nil {
+			t.Fatal(err)
+		}
+	}
+	defer c.Close()
+	for n := range 100 {
+		if err := c.CreateName(testContext(t), irm.NameInfo{Name: fmt.Sprint(n)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d.signal(t, syscall.SIGTERM)
+	d.exits(t, 0)
 }
 
 // TestReplaces: a daemon that was killed leaves its socket; the next one

@@ -56,7 +56,8 @@ func report(dir string) error {
 	}
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer cancel()
-	if c, err := control.Dial(ctx, os.Getenv("O7S_RUN_DIR")); err == nil {
+	c, err := control.Dial(ctx, os.Getenv("O7S_RUN_DIR"))
+	if err == nil {
 		defer c.Close()
 		for {
 			a, err := c.Accept(ctx, "")
@@ -70,6 +71,11 @@ func report(dir string) error {
 		}
 	}
 	<-ctx.Done()
+	if c != nil { // a program may still talk to its clients when it is asked to end
+		if _, err := c.Status(context.Background()); err != nil {
+			return err
+		}
+	}
 	return os.WriteFile(filepath.Join(dir, "ended"), nil, 0o644)
 }
 

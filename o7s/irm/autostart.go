@@ -4,6 +4,8 @@ package irm
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -45,7 +47,8 @@ type instance struct {
 	n      *name
 	since  time.Time
 	served bool
-	child  *Child // nil until started
+	child  *Child        // nil until started
+	gone   chan struct{} // closed when it has ended
 }
 
 // servedLocked notes that a process accepts for the name: the instance that
@@ -77,7 +80,7 @@ func (s *starter) comingLocked() bool {
 // canStartLocked reports whether an instance may be started now: not too
 // many, and not too soon after failures.
 func (i *IRM) canStartLocked(n *name) bool {
-	return i.spawn != nil && n.autoLocked() != nil &&
+	return i.spawn != nil && !i.ending && n.autoLocked() != nil &&
 		n.start.instances < maxInstances && !time.Now().Before(n.start.notBefore)
 }
 
@@ -87,7 +90,7 @@ func (i *IRM) autostartLocked(n *name) {
 	if n.start.comingLocked() || !i.canStartLocked(n) {
 		return
 	}
-	in := &instance{n: n, since: time.Now()}
+	in := &instance{n: n, since: time.Now(), gone: make(chan struct{})}
 	binding := *n.autoLocked()
 	if i.goLocked(func() { i.run(in, binding) }) {
 		n.start.starting = in
@@ -108,7 +111,7 @@ func (i *IRM) run(in *instance, b ProgramBinding) {
 	i.infof("Instantiated %v as process %d.", text(b.Path), child.PID)
 	i.mu.Lock()
 	in.child = child
-	closing := i.closed
+	closing := i.closed || i.ending
 	i.mu.Unlock()
 	if closing {
 		child.Stop(false)
@@ -123,6 +126,7 @@ func (i *IRM) ended(in *instance) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	delete(i.children, in)
+	close(in.gone)
 	s := &in.n.start
 	s.instances--
 	if s.starting == in {
@@ -134,6 +138,24 @@ func (i *IRM) ended(in *instance) {
 	pause := min(minBackoff<<min(s.failures, 16), maxBackoff)
 	s.failures++
 	s.notBefore = time.Now().Add(pause)
+}
+
+// EndPrograms asks the programs that were started for names to end, and waits
+// until they have, or ctx ends. No others are started from then on. Before
+// Close, it lets them say good-bye to those whom they serve.
+func (i *IRM) EndPrograms(ctx context.Context) {
+	i.mu.Lock()
+	i.ending = true
+	i.stopChildrenLocked(false)
+	children := slices.Collect(maps.Keys(i.children))
+	i.mu.Unlock()
+	for _, in := range children {
+		select {
+		case <-in.gone:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 func (i *IRM) stopChildrenLocked(kill bool) {

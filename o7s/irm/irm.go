@@ -65,6 +65,7 @@ type IRM struct {
 
 	mu       sync.Mutex
 	closed   bool
+	ending   bool // no more programs are started
 	lastIPCP int
 	ipcps    []*member // in listing order; replaced, never changed in place
 	names    map[string]*name
