@@ -88,7 +88,7 @@ func (g *Gateway) startStack(ctx context.Context) error {
 }
 
 func (g *Gateway) startTunnelLocked(ctx context.Context, cfg tunnel.Config) error {
-	t := tunnel.New(cfg, network{g.stack}, g.log)
+	t := tunnel.New(cfg, network{g.stack, g.file.IRMd}, g.log)
 	if err := t.Start(ctx); err != nil {
 		return err
 	}

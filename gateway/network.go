@@ -12,10 +12,16 @@ import (
 )
 
 // network gives tunnels the flows of a stack.
-type network struct{ stack *o7s.Stack }
+type network struct {
+	stack *o7s.Stack
+	// rings: the flows are rings to a daemon, of which writes may have to wait
+	// for room. A layer in this process drops what is too much.
+	rings bool
+}
 
-// NewNetwork lets tunnels that are not part of a Gateway use a stack.
-func NewNetwork(s *o7s.Stack) tunnel.Network { return network{s} }
+// NewNetwork lets tunnels that are not part of a Gateway use the stack of a
+// daemon.
+func NewNetwork(s *o7s.Stack) tunnel.Network { return network{s, true} }
 
 func (n network) Dial(ctx context.Context, name string, timeout time.Duration) (tunnel.Flow, error) {
 	// Raw: IP does its own recovery, and a second one below would fight it.
@@ -25,7 +31,14 @@ func (n network) Dial(ctx context.Context, name string, timeout time.Duration) (
 	if err != nil {
 		return nil, err
 	}
-	return f, nil
+	return n.flow(f), nil
+}
+
+func (n network) flow(f *o7s.Flow) tunnel.Flow {
+	if n.rings {
+		return &patient{limitedWriter: f, limit: patience}
+	}
+	return f
 }
 
 func (n network) Listen(ctx context.Context, name string) (tunnel.Listener, error) {
@@ -33,18 +46,18 @@ func (n network) Listen(ctx context.Context, name string) (tunnel.Listener, erro
 	if err != nil {
 		return nil, err
 	}
-	return listener{l}, nil
+	return listener{l, n}, nil
 }
 
-type listener struct{ *o7s.Listener }
+type listener struct {
+	*o7s.Listener
+	net network
+}
 
 func (l listener) AcceptFlow(ctx context.Context) (tunnel.Flow, error) {
 	f, err := l.Listener.AcceptFlow(ctx)
 	if err != nil {
 		return nil, err
 	}
-	// A server has many peers: one that does not take its packets, which can
-	// happen on a ring only, must not hold up the others.
-	f.SetNonblock(true)
-	return f, nil
+	return l.net.flow(f), nil
 }

@@ -98,9 +98,11 @@ func (c *conn) newRing(f *irm.Flow) (ring.Files, *bridge, error) {
 }
 
 // bridgeRing is the size, in bytes, of the rings between the daemon and an
-// application. The daemon cannot wait for room, and a datagram socket can bring
-// a megabyte before the application is awake. Pages are only taken when used.
-const bridgeRing = 2 << 20
+// application. The daemon cannot wait for room, so the ring takes what the
+// socket buffer of the udp layer would: what a TCP connection has under way,
+// before the application is on a processor again. Pages are only taken when
+// used.
+const bridgeRing = 4 << 20
 
 // openRing makes a ring and opens our end of it.
 func (c *conn) openRing() (*ring.End, ring.Files, error) {
