@@ -9,7 +9,8 @@ import (
 )
 
 // pings measures round trips with oping: medians of runs with the arguments.
-func (p *pair) pings(ctx context.Context, figureName string, runs int, args string) ([]figure, error) {
+// With reference bare UDP is measured beside it.
+func (p *pair) pings(ctx context.Context, figureName string, runs int, args string, reference bool) ([]figure, error) {
 	const name = "op"
 	if err := p.daemons(ctx, name); err != nil {
 		return nil, err
@@ -21,8 +22,15 @@ func (p *pair) pings(ctx context.Context, figureName string, runs int, args stri
 	if err := server.WaitFor(ctx, "started"); err != nil {
 		return nil, err
 	}
-	var medians []float64
+	var medians, bare []float64
 	for range runs {
+		if reference {
+			m, err := p.bareUDP(ctx)
+			if err != nil {
+				return nil, err
+			}
+			bare = append(bare, m)
+		}
 		client, err := p.program(0, "oping", strings.Fields("-n "+name+" -Q --json "+args)...)
 		if err != nil {
 			return nil, err
@@ -40,7 +48,11 @@ func (p *pair) pings(ctx context.Context, figureName string, runs int, args stri
 		}
 		medians = append(medians, r.RTT.P50)
 	}
-	return []figure{newFigure(figureName, "µs", medians, nil)}, nil
+	var peers map[string][]float64
+	if bare != nil {
+		peers = map[string][]float64{"bare-udp": bare}
+	}
+	return []figure{newFigure(figureName, "µs", medians, peers)}, nil
 }
 
 func localPing(ctx context.Context, b *bench) ([]figure, error) {
@@ -49,7 +61,7 @@ func localPing(ctx context.Context, b *bench) ([]figure, error) {
 		return nil, err
 	}
 	defer p.Close()
-	return p.pings(ctx, "local_ping", 5, "-f -d 1s")
+	return p.pings(ctx, "local_ping", 5, "-f -d 1s", false)
 }
 
 func udp4Ping(ctx context.Context, b *bench) ([]figure, error) {
@@ -58,7 +70,7 @@ func udp4Ping(ctx context.Context, b *bench) ([]figure, error) {
 		return nil, err
 	}
 	defer p.Close()
-	return p.pings(ctx, "udp4_ping", 5, "-i 1ms -c 1000")
+	return p.pings(ctx, "udp4_ping", 5, "-i 1ms -c 1000", true)
 }
 
 func udp4PingFlood(ctx context.Context, b *bench) ([]figure, error) {
@@ -67,5 +79,5 @@ func udp4PingFlood(ctx context.Context, b *bench) ([]figure, error) {
 		return nil, err
 	}
 	defer p.Close()
-	return p.pings(ctx, "udp4_ping_flood", 5, "-f -d 1s")
+	return p.pings(ctx, "udp4_ping_flood", 5, "-f -d 1s", false)
 }
