@@ -116,7 +116,7 @@ func TestAutostartOfAnIncomingRequest(t *testing.T) {
 		inLayer(t, a, ipcp.UDP4, "net")
 		inLayer(t, b, ipcp.UDP4, "net")
 		g.main = server(b, 50*time.Millisecond, 0)
-		err := b.BindProgram(ProgramBinding{Path: "/bin/srv", Name: "svc", Auto: true, Creds: Creds{Admin: true}})
+		err := b.BindProgram(ProgramBinding{Path: "/bin/srv", Name: "svc", Auto: true, Creds: Creds{UID: 7, Admin: true}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -44,7 +44,8 @@ type name struct {
 var algos = []layer.HashAlgo{layer.SHA3_224, layer.SHA3_256, layer.SHA3_384, layer.SHA3_512, layer.MD5}
 
 // CreateName creates a name. If it exists that is no error and changes
-// nothing, but that the name stays when its users go.
+// nothing, but that the name stays when its users go, and that one which
+// came into being for a process of another user is taken from that.
 func (i *IRM) CreateName(info NameInfo) error {
 	if err := checkName(info.Name); err != nil {
 		return fmt.Errorf("create name %q: %w", info.Name, err)
@@ -55,7 +56,7 @@ func (i *IRM) CreateName(info NameInfo) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if n := i.names[info.Name]; n != nil {
-		n.implicit = false
+		n.claimLocked(info.Owner)
 		i.infof("Name %v already exists.", text(info.Name))
 		return nil
 	}
@@ -81,6 +82,23 @@ func (i *IRM) addNameLocked(s string, p Policy, owner uint32) *name {
 	i.names[s] = n
 	i.infof("Created new name: %v.", text(s))
 	return n
+}
+
+// claimLocked makes a name stay, for an administrator. If it came into being
+// for a process, it now belongs to owner, and processes of other users lose
+// it: whoever was quicker must not get what is meant for somebody else.
+func (n *name) claimLocked(owner uint32) {
+	if !n.implicit {
+		return
+	}
+	n.implicit, n.owner = false, owner
+	for p, b := range n.procs {
+		if c := p.info.Creds; !c.Admin && c.UID != owner {
+			n.listeners -= b.listeners
+			p.unbindLocked(n)
+			p.irm.warnf("Took name %v from process %d of user %d.", text(n.name), p.info.PID, c.UID)
+		}
+	}
 }
 
 // needNameLocked returns the name for an administrator who binds or registers

@@ -268,17 +268,22 @@ func TestProgramBindings(t *testing.T) {
 	if err := i.BindProgram(ProgramBinding{Path: "/usr/bin/srv", Name: "mine", Creds: admin}); err != nil {
 		t.Fatal(err)
 	}
+	if err := i.BindProgram(ProgramBinding{Path: "/usr/bin/srv", Name: "nines", Creds: Creds{UID: 9, Admin: true}}); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		uid     uint32
 		program string
 		want    []string
 	}{
-		{7, "/usr/bin/srv", []string{"mine", "one", "two"}}, // known by the kernel
+		{0, "/usr/bin/srv", []string{"mine", "nines", "one", "two"}},
+		{7, "/usr/bin/srv", []string{"mine"}}, // of another user than who bound it
 		{7, "/home/7/srv", nil},
-		{0, "srv", []string{"mine", "one", "two"}},
+		{9, "/usr/bin/srv", []string{"nines"}}, // of the user who bound it
+		{0, "srv", []string{"mine", "nines", "one", "two"}},
 		{7, "srv", []string{"mine"}}, // a mere claim
 		{8, "srv", nil},
-		{8, "/usr/bin/other", []string{"two"}},
+		{8, "/usr/bin/other", nil},
 	} {
 		p := attach(t, i, c.uid, c.program)
 		for _, info := range i.ListProcesses() {
@@ -292,7 +297,7 @@ func TestProgramBindings(t *testing.T) {
 		t.Error("a running process inherited a name")
 	}
 	l := i.ListPrograms()
-	if len(l) != 2 || l[0].Program != "other" || l[1].Program != "srv" || len(l[1].Bindings) != 3 || l[1].Bindings[0].Name != "mine" {
+	if len(l) != 2 || l[0].Program != "other" || l[1].Program != "srv" || len(l[1].Bindings) != 4 || l[1].Bindings[0].Name != "mine" {
 		t.Errorf("programs %+v", l)
 	}
 	// Unbinding takes the auto-start, leaves running processes alone, and
@@ -304,7 +309,7 @@ func TestProgramBindings(t *testing.T) {
 	if err := i.UnbindProgram("/usr/bin/srv", "two"); err != nil {
 		t.Fatal(err)
 	}
-	if n := nameOf(i, "two"); len(n.Programs) != 1 || n.Programs[0].Path != "/usr/bin/other" || len(p.names) != 3 {
+	if n := nameOf(i, "two"); len(n.Programs) != 1 || n.Programs[0].Path != "/usr/bin/other" || len(p.names) != 4 {
 		t.Errorf("name %+v, process has %d", n, len(p.names))
 	}
 	if err := i.UnbindProgram("srv", ""); err != nil {
@@ -312,6 +317,47 @@ func TestProgramBindings(t *testing.T) {
 	}
 	if err := i.UnbindProgram("srv", "one"); !errors.Is(err, ErrNotFound) {
 		t.Errorf("unbound twice: %v", err)
+	}
+}
+
+// TestSquatting: who binds a name before its rightful owner comes does not
+// keep it.
+func TestSquatting(t *testing.T) {
+	for what, claim := range map[string]func(i *IRM) error{
+		"create name": func(i *IRM) error { return i.CreateName(NameInfo{Name: "svc", Owner: 7}) },
+		"bind program": func(i *IRM) error {
+			return i.BindProgram(ProgramBinding{Path: "/bin/srv", Name: "svc", Creds: Creds{UID: 7, Admin: true}})
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			i := node(t, new(fakeNet), nil)
+			squatter, friend := attach(t, i, 8, "x"), attach(t, i, 7, "y")
+			stop, err := squatter.Listen(t.Context(), "svc")
+			if err != nil {
+				t.Fatal(err)
+			}
+			accepted := make(chan error, 1)
+			go func() {
+				_, err := squatter.Accept(t.Context(), "svc")
+				accepted <- err
+			}()
+			if err := claim(i); err != nil {
+				t.Fatal(err)
+			}
+			if err := <-accepted; !errors.Is(err, layer.ErrNoName) {
+				t.Errorf("squatter's accept: %v", err)
+			}
+			stop()
+			if _, err := squatter.Listen(t.Context(), "svc"); !errors.Is(err, layer.ErrPermission) {
+				t.Errorf("squatter's second try: %v", err)
+			}
+			if _, err := friend.Listen(t.Context(), "svc"); err != nil {
+				t.Errorf("the owner: %v", err)
+			}
+			if n := nameOf(i, "svc"); n.Owner != 7 || len(n.Processes) != 1 {
+				t.Errorf("name %+v", n)
+			}
+		})
 	}
 }
 

@@ -17,8 +17,9 @@ type ProcInfo struct {
 	PID int
 	// Program is the absolute path of the executable as the kernel knows it,
 	// or else a bare name which the process claims. Names that are bound to a
-	// program go to processes of that path. To a claim they go only if the
-	// process is an administrator's, or the name its user's.
+	// program go to its processes, if they are an administrator's, or of the
+	// user who bound it or to whom the name belongs: another user can make his
+	// process of the same program do what he likes.
 	Program string
 	Creds   Creds
 	// External: the process is not this one. Its direct flows to other such
@@ -80,10 +81,11 @@ func (i *IRM) Attach(info ProcInfo) (*Process, error) {
 
 // runs reports whether the process inherits the name from the binding.
 func (p *Process) runs(b ProgramBinding, n *name) bool {
-	if filepath.IsAbs(p.info.Program) {
-		return p.info.Program == b.Path
+	c := p.info.Creds
+	if !c.Admin && c.UID != n.owner && c.UID != b.Creds.UID {
+		return false
 	}
-	return filepath.Base(b.Path) == p.info.Program && (p.info.Creds.Admin || p.info.Creds.UID == n.owner)
+	return p.info.Program == b.Path || p.info.Program == b.program()
 }
 
 // Close detaches the process, as when it has died: its names, its flows and

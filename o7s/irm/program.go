@@ -38,13 +38,17 @@ func (i *IRM) BindProgram(b ProgramBinding) error {
 	b.Path, b.Args = filepath.Clean(b.Path), slices.Clone(b.Args)
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	n, err := i.needNameLocked(b.Name)
-	if err != nil {
+	if err := checkName(b.Name); err != nil {
 		return fail(err)
+	}
+	n := i.names[b.Name]
+	if n == nil {
+		n = i.addNameLocked(b.Name, Spillover, 0)
 	}
 	if slices.ContainsFunc(n.programs, func(o ProgramBinding) bool { return o.program() == b.program() }) {
 		return fail(errText("it is bound already", ErrExists))
 	}
+	n.claimLocked(b.Creds.UID)
 	n.programs = append([]ProgramBinding{b}, n.programs...)
 	i.infof("Bound program %v to name %v.", text(b.Path), text(b.Name))
 	if b.Auto && i.spawn == nil {
