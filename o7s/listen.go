@@ -4,8 +4,13 @@ package o7s
 
 import (
 	"context"
+	"errors"
 	"net"
 	"sync"
+	"syscall"
+	"time"
+
+	"o7gw/o7s/layer"
 )
 
 // Listener takes the flows that others allocate to a name. It is a
@@ -41,7 +46,11 @@ func (s *Stack) Listen(ctx context.Context, name string) (*Listener, error) {
 	return l, nil
 }
 
-// AcceptFlow waits for the next flow.
+// acceptPause is how long AcceptFlow waits when there is no room for a flow.
+const acceptPause = 50 * time.Millisecond
+
+// AcceptFlow waits for the next flow. A flow for which this process or the
+// daemon has no room is refused, which is no error of the Listener.
 func (l *Listener) AcceptFlow(ctx context.Context) (*Flow, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -50,6 +59,13 @@ func (l *Listener) AcceptFlow(ctx context.Context) (*Flow, error) {
 		return nil, opError("accept", l.name, net.ErrClosed)
 	}
 	a, err := l.stack.b.Accept(ctx, l.name)
+	for noRoom(err) && ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+		case <-time.After(acceptPause):
+		}
+		a, err = l.stack.b.Accept(ctx, l.name)
+	}
 	if err != nil {
 		if l.ctx.Err() != nil {
 			err = net.ErrClosed
@@ -57,6 +73,13 @@ func (l *Listener) AcceptFlow(ctx context.Context) (*Flow, error) {
 		return nil, opError("accept", l.name, err)
 	}
 	return l.stack.newFlow("accept", l.name, a)
+}
+
+// noRoom reports whether an error is the want of something that others may
+// give back.
+func noRoom(err error) bool {
+	return errors.Is(err, layer.Errno(syscall.EAGAIN)) || errors.Is(err, syscall.EMFILE) ||
+		errors.Is(err, syscall.ENFILE) || errors.Is(err, layer.Errno(syscall.EBUSY))
 }
 
 // Accept is AcceptFlow for users of net.Listener.

@@ -73,8 +73,8 @@ func (p *Process) acceptDirect(r *request) (*Flow, error) {
 		there.close()
 		return nil, err
 	}
-	i.infof("Flow %d accepted (direct) by %d for %v.", server.id, p.info.PID, text(r.n.name))
-	i.infof("Flow %d allocated (direct) for %d to %v.", client.id, c.info.PID, text(r.n.name))
+	i.infoBy(c.cause(), "Flow %d accepted (direct) by %d for %v.", server.id, p.info.PID, text(r.n.name))
+	i.infoBy(c.cause(), "Flow %d allocated (direct) for %d to %v.", client.id, c.info.PID, text(r.n.name))
 	return server, nil
 }
 
@@ -94,6 +94,7 @@ func (p *Process) joinDirect(r *request, here, there wire) (server, client *Flow
 	}
 	server, client = p.addFlowLocked(r.n.name, r.qs), c.addFlowLocked(r.n.name, r.qs)
 	server.server, server.direct, server.peer, server.mpl = true, true, client.id, directMPL
+	server.cause = c.cause()
 	client.direct, client.peer, client.mpl = true, server.id, directMPL
 	server.readyLocked(here)
 	client.readyLocked(there)
@@ -116,7 +117,7 @@ func (p *Process) acceptNetwork(r *request) (*Flow, error) {
 	}
 	r.settleLocked()
 	f := p.addFlowLocked(r.n.name, r.qs)
-	f.server, f.mpl = true, r.m.info.MPL
+	f.server, f.mpl, f.cause = true, r.m.info.MPL, cause{m: r.m}
 	f.carryLocked(r.m)
 	i.mu.Unlock()
 
@@ -136,7 +137,7 @@ func (p *Process) acceptNetwork(r *request) (*Flow, error) {
 	if err := f.ready(wire{port: port, mtu: port.MTU()}); err != nil {
 		return nil, err
 	}
-	i.infof("Flow %d accepted by %d for %v (uid %d).", f.id, p.info.PID, text(r.n.name), p.info.Creds.UID)
+	i.infoBy(f.cause, "Flow %d accepted by %d for %v (uid %d).", f.id, p.info.PID, text(r.n.name), p.info.Creds.UID)
 	return f, nil
 }
 

@@ -72,7 +72,7 @@ func (p *Process) Alloc(ctx context.Context, s string, qs qos.Spec) (*Flow, erro
 	}
 	ctx, cancel := p.call(ctx)
 	defer cancel()
-	p.irm.infof("Allocating flow for %d to %v (uid %d).", p.info.PID, text(s), p.info.Creds.UID)
+	p.irm.infoBy(p.cause(), "Allocating flow for %d to %v (uid %d).", p.info.PID, text(s), p.info.Creds.UID)
 	f, err := p.allocDirect(ctx, s, qs)
 	if f == nil && err == nil {
 		f, err = p.allocLayer(ctx, s, qs)
@@ -159,7 +159,7 @@ func (p *Process) allocLayer(ctx context.Context, s string, qs qos.Spec) (*Flow,
 	if err := f.ready(wire{port: port, mtu: port.MTU()}); err != nil {
 		return nil, err
 	}
-	i.infof("Flow %d allocated for %d to %v.", f.id, p.info.PID, text(s))
+	i.infoBy(p.cause(), "Flow %d allocated for %d to %v.", f.id, p.info.PID, text(s))
 	return f, nil
 }
 

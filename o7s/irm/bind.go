@@ -84,7 +84,7 @@ func (p *Process) Bind(s string) error {
 		return fmt.Errorf("bind process %d to name %q: %w", p.info.PID, s, err)
 	}
 	b.explicit = true
-	i.infof("Bound process %d to name %v.", p.info.PID, text(n.name))
+	i.infoBy(p.cause(), "Bound process %d to name %v.", p.info.PID, text(n.name))
 	return nil
 }
 
@@ -103,7 +103,7 @@ func (p *Process) Unbind(s string) error {
 		p.unbindLocked(n)
 	}
 	i.mu.Unlock()
-	i.infof("Unbound process %d from name %v.", p.info.PID, text(s))
+	i.infoBy(p.cause(), "Unbound process %d from name %v.", p.info.PID, text(s))
 	i.tidy(n)
 	return nil
 }

@@ -21,6 +21,7 @@ type Flow struct {
 	server, direct bool
 	peer           int
 	m              *member // nil for a direct flow
+	cause          cause   // who asked for it
 
 	// Guarded by IRM.mu.
 	state FlowState
@@ -102,17 +103,17 @@ func (f *Flow) Dealloc() {
 	i.mu.Unlock()
 	// Nobody changes the wire of a dead flow.
 	if used {
-		i.infof("Deallocating flow %d for process %d (timeout: 0 s).", f.id, f.p.info.PID)
+		i.infoBy(f.cause, "Deallocating flow %d for process %d (timeout: 0 s).", f.id, f.p.info.PID)
 	}
 	f.wire.close()
 	if used {
-		i.infof("Completed deallocation of flow_id %d by process %d.", f.id, f.p.info.PID)
+		i.infoBy(f.cause, "Completed deallocation of flow_id %d by process %d.", f.id, f.p.info.PID)
 	}
 }
 
 // addFlowLocked enters a pending flow of a process that is not closed.
 func (p *Process) addFlowLocked(s string, qs qos.Spec) *Flow {
-	f := &Flow{p: p, name: s, qs: qs}
+	f := &Flow{p: p, name: s, qs: qs, cause: p.cause()}
 	p.irm.flows.addLocked(f)
 	p.flows[f] = struct{}{}
 	return f

@@ -22,9 +22,9 @@ func (m *member) FlowRequested(req *layer.Request) {
 		req.Refuse(layer.ErrNoName)
 		return
 	}
-	i.infof("Flow request arrived for %v.", text(n.name))
+	i.infoBy(cause{m: m}, "Flow request arrived for %v.", text(n.name))
 	refuse := func(err error) {
-		i.infof("Refused flow request for %v: %v.", text(n.name), err)
+		i.infoBy(cause{m: m}, "Refused flow request for %v: %v.", text(n.name), err)
 		code := layer.ErrIRMd
 		errors.As(err, &code)
 		req.Refuse(code)

@@ -33,6 +33,7 @@ import (
 
 	"o7gw/o7s/ipcp"
 	"o7gw/o7s/layer"
+	"o7gw/o7s/log"
 	"o7gw/o7s/oap"
 )
 
@@ -62,6 +63,8 @@ type IRM struct {
 	wg   sync.WaitGroup // goroutines; Add only under mu while !closed
 
 	oap oap.Server
+
+	userQuota, remoteQuota log.Quota // see infoBy
 
 	mu       sync.Mutex
 	closed   bool

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
 	"strconv"
 	"strings"
 	"unicode"
@@ -16,6 +17,45 @@ import (
 
 func (i *IRM) infof(format string, args ...any) { i.logf(slog.LevelInfo, format, args...) }
 func (i *IRM) warnf(format string, args ...any) { i.logf(slog.LevelWarn, format, args...) }
+
+// cause is who makes us write a line: a user, or whoever is behind an IPC
+// process. Each has a quota.
+type cause struct {
+	creds Creds
+	m     *member
+}
+
+// infoBy is infof for lines of which anybody can cause any number.
+func (i *IRM) infoBy(c cause, format string, args ...any) {
+	var ok bool
+	var lost int
+	switch {
+	case c.m != nil:
+		ok, lost = i.remoteQuota.Take(uint32(c.m.id))
+	case c.creds.Admin:
+		ok = true
+	default:
+		ok, lost = i.userQuota.Take(c.creds.UID)
+	}
+	if !ok {
+		return
+	}
+	if lost > 0 {
+		whose := fmt.Sprintf("user %d", c.creds.UID)
+		if c.m != nil {
+			whose = fmt.Sprintf("requests through IPCP %d", c.m.id)
+		}
+		i.warnf("%d log lines about what %s did were left out.", lost, whose)
+	}
+	i.infof(format, args...)
+}
+
+func (p *Process) cause() cause { return cause{creds: p.info.Creds} }
+
+// cause is who caused the name to be, as far as that is limited.
+func (n *name) cause() cause {
+	return cause{creds: Creds{UID: n.owner, Admin: n.owner == 0 || n.owner == uint32(os.Geteuid())}}
+}
 
 func (i *IRM) logf(level slog.Level, format string, args ...any) {
 	if i.log.Enabled(context.Background(), level) {

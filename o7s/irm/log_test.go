@@ -169,3 +169,29 @@ func TestComponents(t *testing.T) {
 		}
 	}
 }
+
+// TestLogQuota: a user who makes noise fills no disk, and does not hide what
+// others do.
+func TestLogQuota(t *testing.T) {
+	out := lines{mu: new(sync.Mutex), out: new(bytes.Buffer)}
+	i := New(Options{Factory: new(fakeNet).factory, Log: slog.New(out)})
+	defer i.Close(t.Context())
+	noisy, quiet := attach(t, i, 7, "noisy"), attach(t, i, 8, "quiet")
+	for range 3000 {
+		if _, err := noisy.Alloc(t.Context(), "nowhere", qos.Raw); err == nil {
+			t.Fatal("allocated a flow to nowhere")
+		}
+		stop, err := noisy.Listen(t.Context(), "name")
+		if err != nil {
+			t.Fatal(err)
+		}
+		stop()
+	}
+	if n := strings.Count(out.out.String(), "\n"); n > 3000 {
+		t.Errorf("%d lines", n)
+	}
+	quiet.Alloc(t.Context(), "elsewhere", qos.Raw)
+	if !strings.Contains(out.out.String(), "elsewhere") {
+		t.Error("the other user is not in the log")
+	}
+}

@@ -80,7 +80,7 @@ func (i *IRM) addNameLocked(s string, p Policy, owner uint32) *name {
 		i.hashes[h] = n
 	}
 	i.names[s] = n
-	i.infof("Created new name: %v.", text(s))
+	i.infoBy(n.cause(), "Created new name: %v.", text(s))
 	return n
 }
 
@@ -160,7 +160,7 @@ func (i *IRM) tidy(n *name) {
 	for _, r := range refused {
 		r.refuse(layer.ErrNoName)
 	}
-	i.infof("Destroyed name: %v.", text(n.name))
+	i.infoBy(n.cause(), "Destroyed name: %v.", text(n.name))
 }
 
 // ListNames returns all names, sorted.

@@ -75,7 +75,7 @@ func (i *IRM) Attach(info ProcInfo) (*Process, error) {
 		}
 	}
 	i.mu.Unlock()
-	i.infof("Process added: %d (%v).", info.PID, text(filepath.Base(info.Program)))
+	i.infoBy(p.cause(), "Process added: %d (%v).", info.PID, text(filepath.Base(info.Program)))
 	return p, nil
 }
 
@@ -117,7 +117,7 @@ func (p *Process) Close() {
 	for _, n := range bound {
 		i.tidy(n)
 	}
-	i.infof("Process removed: %d.", p.info.PID)
+	i.infoBy(p.cause(), "Process removed: %d.", p.info.PID)
 }
 
 // ListProcesses returns the attached processes by pid.

@@ -96,7 +96,7 @@ func (i *IRM) reconcile(ctx context.Context, n *name) map[*member]error {
 			failed(m, err)
 			continue
 		}
-		i.infof("Unregistered %v from %d.", text(n.name), m.id)
+		i.infoBy(n.cause(), "Unregistered %v from %d.", text(n.name), m.id)
 	}
 	for _, m := range add {
 		h := m.hashAlgo().Sum(n.name)
@@ -112,7 +112,7 @@ func (i *IRM) reconcile(ctx context.Context, n *name) map[*member]error {
 			n.registered[m] = h
 		}
 		i.mu.Unlock()
-		i.infof("Registered %v with IPCP %d as %s.", text(n.name), m.id, h.Short())
+		i.infoBy(n.cause(), "Registered %v with IPCP %d as %s.", text(n.name), m.id, h.Short())
 	}
 	return errs
 }

@@ -145,6 +145,14 @@ func (r *request) refuse(code layer.Errno) {
 	}
 }
 
+// cause is whoever asks.
+func (r *request) cause() cause {
+	if r.m != nil {
+		return cause{m: r.m}
+	}
+	return r.client.cause()
+}
+
 // await waits until the request is settled, and settles it itself, without
 // a flow, when its time is over or cancel is closed.
 func (r *request) await(cancel <-chan struct{}) {
@@ -180,7 +188,7 @@ func (r *request) await(cancel <-chan struct{}) {
 				r.refuse(layer.ErrIRMd)
 				return
 			}
-			i.infof("No active process for %v.", text(r.n.name))
+			i.infoBy(r.cause(), "No active process for %v.", text(r.n.name))
 			r.refuse(layer.ErrTimedOut)
 			return
 		case r.state == queued:

@@ -5,6 +5,7 @@ package control
 import (
 	"context"
 	"fmt"
+	"syscall"
 	"time"
 
 	"o7gw/o7s/flow"
@@ -73,6 +74,9 @@ func (c *Client) attach(ctx context.Context, r *irmpb.Request, slot bool) (*flow
 // openRing opens the ring of a granted flow. It takes the files.
 func openRing(k *call) (*ring.End, error) {
 	f := k.replies[len(k.replies)-1].GetFlow()
+	if f != nil && len(k.files) == 0 {
+		return nil, fmt.Errorf("no room for its descriptors (ulimit -n): %w", syscall.EMFILE)
+	}
 	if f == nil || len(k.files) != maxFiles || f.GetSide() > uint32(ring.SideB) {
 		closeFiles(k.files)
 		return nil, fmt.Errorf("%w: reply without a flow: %w", errMessage, layer.ErrIRMd)

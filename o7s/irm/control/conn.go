@@ -86,7 +86,7 @@ func (c *conn) serve() {
 		c.proc.Close()
 	}
 	if !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) {
-		c.s.log.Warn(fmt.Sprintf("Disconnected process %d: %v.", c.creds.PID, err))
+		c.s.warnf(c.creds, "Disconnected process %d: %v.", c.creds.PID, err)
 	}
 }
 
@@ -254,7 +254,7 @@ func (c *conn) write() {
 		case r := <-c.replies:
 			if err := c.writeReply(r); err != nil {
 				if c.ctx.Err() == nil {
-					c.s.log.Warn(fmt.Sprintf("Disconnecting process %d: cannot send a reply: %v.", c.creds.PID, err))
+					c.s.warnf(c.creds, "Disconnecting process %d: cannot send a reply: %v.", c.creds.PID, err)
 				}
 				return
 			}

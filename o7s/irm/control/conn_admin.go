@@ -109,8 +109,15 @@ func (c *conn) listen(ctx context.Context, request uint64, name string) error {
 		return err
 	}
 	c.mu.Lock()
-	c.listens[request] = stop
+	n := len(c.listens)
+	if n < c.s.limits.requests {
+		c.listens[request] = stop
+	}
 	c.mu.Unlock()
+	if n >= c.s.limits.requests {
+		stop()
+		return busy("process %d has %d listeners", c.creds.PID, n)
+	}
 	return nil
 }
 

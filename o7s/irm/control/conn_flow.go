@@ -49,6 +49,18 @@ func (c *conn) flow(ctx context.Context, r *irmpb.Request) (f *irm.Flow, ok bool
 // runs in the writer, so that at most one flow of a connection has files here
 // that the client does not have yet. The caller closes the files.
 func (c *conn) grant(r reply) (ring.Files, error) {
+	if err := c.s.takeFlow(c.creds); err != nil {
+		return ring.Files{}, err
+	}
+	files, err := c.grantFlow(r)
+	if err != nil {
+		c.s.giveFlow(c.creds)
+	}
+	return files, err
+}
+
+// grantFlow is grant within the limit of flows.
+func (c *conn) grantFlow(r reply) (ring.Files, error) {
 	g := &granted{flow: r.flow}
 	files, direct := r.flow.Ring()
 	if !direct {
@@ -66,7 +78,8 @@ func (c *conn) grant(r reply) (ring.Files, error) {
 	c.mu.Unlock()
 	if twice { // the client used an id again: only it can mean to
 		files.Close()
-		c.end(g)
+		c.endBridge(g)
+		g.flow.Dealloc()
 		return ring.Files{}, fmt.Errorf("request %d is used twice: %w", id, layer.ErrInvalid)
 	}
 	r.msg.Result = &irmpb.Reply_Flow{Flow: &irmpb.Flow{
@@ -218,9 +231,14 @@ func (c *conn) endFlows() {
 
 // end ends a flow on both sides.
 func (c *conn) end(g *granted) {
+	c.endBridge(g)
+	g.flow.Dealloc()
+	c.s.giveFlow(c.creds)
+}
+
+func (c *conn) endBridge(g *granted) {
 	if g.bridge != nil {
 		g.bridge.close()
 		c.s.giveBridge(c.creds)
 	}
-	g.flow.Dealloc()
 }

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 	"google.golang.org/protobuf/proto"
 
+	"o7gw/o7s/flow"
 	"o7gw/o7s/irm/irmpb"
 	"o7gw/o7s/qos"
 )
@@ -249,6 +251,116 @@ func TestTimeouts(t *testing.T) {
 	if err := <-accepted; err != nil {
 		t.Errorf("the patient one: %v", err)
 	}
+}
+
+// TestFlowLimit: a user gets no more flows than his share, also such that
+// cost the daemon only a record, until he gives one back.
+func TestFlowLimit(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root, to become another user")
+	}
+	lim := systemLimits()
+	lim.userFlows = 20
+	d := startLimited(t, nil, lim)
+	greedy := play(t, "greedy", d.dir, "own", 4242)
+	if err := greedy.cmd.Wait(); err != nil {
+		t.Errorf("%v: %s", err, greedy.out)
+	}
+	eventually(t, "nothing is left", func() bool { return len(d.irm.ListFlows()) == 0 })
+}
+
+// greedyRole takes flows to itself until it is refused.
+func greedyRole() error {
+	ctx := context.Background()
+	c, err := Dial(ctx, os.Getenv("RUN_DIR"))
+	if err != nil {
+		return err
+	}
+	name := os.Getenv("NAME")
+	if _, err := c.Listen(ctx, name); err != nil {
+		return err
+	}
+	for n := range 10 {
+		a, b := make(chan *flow.Attachment, 1), make(chan error, 1)
+		go func() {
+			f, err := c.Accept(ctx, name)
+			a <- f
+			b <- err
+		}()
+		f, err := c.Alloc(ctx, name, qos.Raw)
+		if err != nil {
+			return fmt.Errorf("flow %d: %w", n, err)
+		}
+		f.Ring.Close() // but the daemon is not told
+		its := <-a
+		if err := <-b; err != nil {
+			return err
+		}
+		its.Ring.Close()
+	}
+	go c.Accept(ctx, name)
+	if _, err = c.Alloc(ctx, name, qos.Raw); !errors.Is(err, errBusy) {
+		return fmt.Errorf("flow above the limit: %w", errors.Join(err, errors.New("want EAGAIN")))
+	}
+	return nil
+}
+
+// TestNoRoomForDescriptors: a flow whose descriptors find no room is refused;
+// the connection, and all else on it, lives on.
+func TestNoRoomForDescriptors(t *testing.T) {
+	d := startDaemon(t, nil)
+	server := d.dial(t)
+	listenOn(t, server, "n")
+	go func() {
+		for {
+			f, err := server.Accept(context.Background(), "n")
+			if err != nil {
+				return
+			}
+			closeFlow(f)
+		}
+	}()
+	full := play(t, "full", d.dir, "n", 0)
+	if err := full.cmd.Wait(); err != nil {
+		t.Errorf("%v: %s", err, full.out)
+	}
+	eventually(t, "nothing is left", func() bool { return len(d.irm.ListFlows()) == 0 })
+}
+
+// fullRole asks for flows without room for descriptors, then with.
+func fullRole() error {
+	ctx := context.Background()
+	c, err := Dial(ctx, os.Getenv("RUN_DIR"))
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	free, err := os.Open("/dev/null") // its number is the lowest free one
+	if err != nil {
+		return err
+	}
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return err
+	}
+	for range 3 {
+		few := unix.Rlimit{Cur: uint64(free.Fd()), Max: limit.Max}
+		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &few); err != nil {
+			return err
+		}
+		if _, err := c.Alloc(ctx, os.Getenv("NAME"), qos.Raw); !errors.Is(err, unix.EMFILE) {
+			return fmt.Errorf("without room: %w", errors.Join(err, errors.New("want EMFILE")))
+		}
+		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+			return err
+		}
+		f, err := c.Alloc(ctx, os.Getenv("NAME"), qos.Raw)
+		if err != nil {
+			return fmt.Errorf("with room: %w", err)
+		}
+		closeFlow(f)
+	}
+	return nil
 }
 
 // TestHostileDaemon: what a daemon that is none sends ends calls with an error.

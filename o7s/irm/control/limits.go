@@ -22,6 +22,9 @@ type limits struct {
 	// bridges bounds the flows whose rings the daemon bridges: each costs it a
 	// descriptor and the memory of a ring.
 	bridges, userBridges int
+	// userFlows bounds the flows of a user that the daemon remembers, the
+	// direct ones too, which cost it nothing but that.
+	userFlows int
 	// hello is how long a fresh connection may stay silent.
 	hello time.Duration
 	// reply is how long a client may leave its receive buffer full before it
@@ -45,16 +48,19 @@ func systemLimits() limits {
 		bridges = int(files) - reservedFiles
 	}
 	return limits{
-		conns: min(4096, int(files)/4), userConns: 128,
-		requests: 4096, userRequests: 8192,
-		bridges: bridges, userBridges: bridges / 4,
+		conns: min(4096, int(files)/4), userConns: min(128, int(files)/16),
+		// A request for a flow has two descriptors on their way to a client
+		// that may not take them.
+		requests: 4096, userRequests: min(8192, int(files)/8),
+		userFlows: 1 << 16,
+		bridges:   bridges, userBridges: bridges / 4,
 		hello: 5 * time.Second, reply: 10 * time.Second,
 	}
 }
 
 // usage is what the connections of one user take together.
 type usage struct {
-	conns, requests, bridges int
+	conns, requests, flows, bridges int
 }
 
 // busy is the error of a limit.
@@ -104,6 +110,23 @@ func (s *server) takeRequest(c irm.Creds) error {
 func (s *server) giveRequest(c irm.Creds) {
 	s.mu.Lock()
 	s.users[c.UID].requests--
+	s.mu.Unlock()
+}
+
+func (s *server) takeFlow(c irm.Creds) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	u := s.users[c.UID]
+	if !c.Admin && u.flows >= s.limits.userFlows {
+		return busy("user %d has %d flows", c.UID, u.flows)
+	}
+	u.flows++
+	return nil
+}
+
+func (s *server) giveFlow(c irm.Creds) {
+	s.mu.Lock()
+	s.users[c.UID].flows--
 	s.mu.Unlock()
 }
 

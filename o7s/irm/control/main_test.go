@@ -268,6 +268,8 @@ var roles = map[string]func() error{
 	"echo":     echoRole,
 	"flood":    floodRole,
 	"intruder": intruderRole,
+	"greedy":   greedyRole,
+	"full":     fullRole,
 }
 
 // process is another process that plays a role.

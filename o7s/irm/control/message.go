@@ -54,8 +54,10 @@ func (m *message) receive(c *net.UnixConn) ([]byte, []*os.File, error) {
 		return nil, nil, fmt.Errorf("%w: longer than %d bytes", errMessage, len(m.buf)-1)
 	}
 	if len(m.oob) > 0 && flags&unix.MSG_CTRUNC != 0 {
+		// Most likely there is no room for them. Who needs them will miss
+		// them; the connection goes on.
 		closeFiles(files)
-		return nil, nil, fmt.Errorf("%w: too many descriptors, or no room for them (ulimit -n)", errMessage)
+		files = nil
 	}
 	return m.buf[:n], files, nil
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"o7gw/o7s/irm"
+	"o7gw/o7s/log"
 )
 
 // acceptPause is how long the server waits when it cannot accept, mostly for
@@ -29,6 +30,7 @@ type server struct {
 	hasGroup bool
 	limits   limits
 	wg       sync.WaitGroup // connections
+	quota    log.Quota      // of log lines about a user's connections
 
 	mu    sync.Mutex // guards users and conns
 	users map[uint32]*usage
@@ -39,14 +41,14 @@ type server struct {
 // connections, and with them the flows of their processes, and returns nil
 // when everything is over. It leaves the listener open: what closes it
 // removes the socket.
-func Serve(ctx context.Context, i *irm.IRM, l *net.UnixListener, log *slog.Logger) error {
-	return serve(ctx, i, l, log, systemLimits())
+func Serve(ctx context.Context, i *irm.IRM, l *net.UnixListener, base *slog.Logger) error {
+	return serve(ctx, i, l, base, systemLimits())
 }
 
-func serve(ctx context.Context, i *irm.IRM, l *net.UnixListener, log *slog.Logger, lim limits) error {
+func serve(ctx context.Context, i *irm.IRM, l *net.UnixListener, base *slog.Logger, lim limits) error {
 	s := &server{
 		irm:     i,
-		log:     log.With("component", "irmd/control"),
+		log:     base.With("component", "irmd/control"),
 		started: time.Now(),
 		version: version(),
 		limits:  lim,
@@ -86,7 +88,7 @@ func (s *server) admit(ctx context.Context, uc *net.UnixConn) {
 		return
 	}
 	if err := s.takeConn(creds); err != nil {
-		s.log.Warn(fmt.Sprintf("Refused process %d: %v.", creds.PID, err))
+		s.warnf(creds, "Refused process %d: %v.", creds.PID, err)
 		uc.Close()
 		return
 	}
@@ -94,6 +96,16 @@ func (s *server) admit(ctx context.Context, uc *net.UnixConn) {
 		defer s.giveConn(creds)
 		newConn(ctx, s, uc, creds).serve()
 	})
+}
+
+// warnf writes a line about what a client did, within the quota of its user.
+func (s *server) warnf(c irm.Creds, format string, args ...any) {
+	if ok, lost := s.quota.Take(c.UID); ok {
+		if lost > 0 {
+			s.log.Warn(fmt.Sprintf("%d log lines about connections of user %d were left out.", lost, c.UID))
+		}
+		s.log.Warn(fmt.Sprintf(format, args...))
+	}
 }
 
 // version returns the version of this build for Status.
