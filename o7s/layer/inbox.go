@@ -10,13 +10,15 @@ import (
 
 // Limits of what an Inbox keeps, in packets.
 const (
-	// inboxEarly: the peer may send as soon as it was accepted, but nobody
-	// may fill our memory with packets for a flow that is not in use yet.
-	inboxEarly = 256
+	// inboxEarly: the peer may send as soon as it was accepted, and close at
+	// once; what it sent until the user of the flow is awake must not be lost.
+	// But nobody may fill our memory with packets for a flow that is not in
+	// use yet.
+	inboxEarly = 2048
 	// inboxBusy: what other goroutines deliver while one is with the
 	// receiver. Some batches; a receiver that is slower must lose packets
-	// somewhere.
-	inboxBusy = 1024
+	// somewhere. No less than what may wait already when it begins.
+	inboxBusy = inboxEarly
 )
 
 // Inbox is the receiving half of a Port that is fed by several
