@@ -18,6 +18,7 @@ import (
 
 func init() {
 	roles["echo-server"] = echoServer
+	roles["read-to-the-end"] = readToTheEnd
 	roles["many-dials"] = manyDials
 }
 

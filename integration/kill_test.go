@@ -3,6 +3,7 @@
 package integration
 
 import (
+	"context"
 	"fmt"
 	"os/exec"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"o7gw/integration/lab"
+	"o7gw/o7s"
 )
 
 // The kill matrix (DESIGN §9): each kind of process is killed with SIGKILL
@@ -217,4 +219,50 @@ func (w *world) hasDevice(i int, name string) bool {
 		}
 	}
 	return false
+}
+
+// readToTheEnd opens a flow to the name and prints how its end looks.
+func readToTheEnd(ctx context.Context, args []string) error {
+	s, err := o7s.Connect(ctx, "")
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	f, err := s.Dial(ctx, args[0])
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	fmt.Println("open")
+	_, _, err = f.ReadPacket(make([]byte, 10))
+	fmt.Printf("read: %v\n", err)
+	fmt.Printf("write: %v\n", f.WritePacket([]byte("x")))
+	return nil
+}
+
+// The end of a flow because of the death of the own daemon looks different
+// from an end that the peer made, of which nothing is missing.
+func TestEndWithTheDaemon(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		kill int // what is killed: daemon of the client, or the server
+		want string
+	}{
+		{"daemon", 0, "connection to the IRM daemon was lost"},
+		{"server", 1, "read: EOF\n"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t, 30*time.Second, 2)
+			daemon, _ := w.udpPair(addr4, "echo")
+			server := w.role(1, "listening", "echo-server", "echo")
+			client := w.role(0, "open", "read-to-the-end", "echo")
+			begin := time.Now()
+			[]*lab.Proc{daemon.Proc, server}[c.kill].Kill()
+			w.within(noticed, client)
+			t.Logf("noticed after %v", time.Since(begin))
+			if out := client.Output(); !strings.Contains(out, c.want) {
+				t.Errorf("the client printed:\n%s", out)
+			}
+		})
+	}
 }

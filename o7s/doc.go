@@ -25,8 +25,9 @@
 // # End of a flow
 //
 // When the peer closes its end, readers get the packets that are left and then
-// io.EOF; so they do when the process of the peer dies. When nothing arrives
-// from the peer for the timeout of the QoS, they get layer.ErrFlowPeer; when
+// io.EOF; so they do when the process of the peer dies. When the daemon that
+// carries the flow dies they get the loss of its connection, layer.ErrIRMd.
+// When nothing arrives from the peer for the timeout of the QoS, they get layer.ErrFlowPeer; when
 // the layer, or the peer, marks the flow as down, layer.ErrFlowDown. Waits that
 // run out return os.ErrDeadlineExceeded, calls after Close net.ErrClosed.
 // errors.Is finds them all.

@@ -22,6 +22,9 @@ type Attachment struct {
 	// Exactly one of Port and Ring is set.
 	Port layer.Port
 	Ring *ring.End
+	// Lost returns why the IRM is gone, nil if it is not: a ring whose other
+	// side died with it did not end as the peer wanted. May be nil.
+	Lost func() error
 	// Dealloc tells the IRM that the flow is over. It is called once, after
 	// the port or ring was closed; nil if there is nobody to tell.
 	Dealloc func() error

@@ -4,11 +4,25 @@ package flow
 
 import (
 	"errors"
+	"io"
 	"syscall"
 
 	"o7gw/o7s/layer"
 	"o7gw/o7s/ring"
 )
+
+// ended returns the error of a call that met the end of the flow: that the
+// daemon which carried it has died is no end like another, for much may be
+// missing.
+func (f *Flow) ended(err error) error {
+	if err != io.EOF && err != ErrPeerClosed || f.att.Lost == nil || f.att.Ring == nil || !f.att.Ring.PeerDied() {
+		return err
+	}
+	if lost := f.att.Lost(); lost != nil {
+		return lost
+	}
+	return err
+}
 
 // Errors of the calls of a Flow. A wait that ran out is
 // os.ErrDeadlineExceeded, the end of the packets after the peer has closed io.EOF,

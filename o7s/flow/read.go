@@ -60,7 +60,7 @@ func (f *Flow) readInto(p []byte, keep bool, stop ring.Stop) (int, bool, error) 
 	for {
 		n, more, err := f.low.readInto(p, keep, stop)
 		if n > 0 || more || err != nil {
-			return n, more, err
+			return n, more, f.ended(err)
 		}
 	}
 }
@@ -74,7 +74,7 @@ func (f *Flow) ReadBatch(bufs []*packet.Buffer) (int, error) {
 	for {
 		n, err := f.low.readBatch(bufs, f.mayR)
 		if n = len(withoutKeepalives(bufs[:n])); n > 0 || err != nil || len(bufs) == 0 {
-			return n, err
+			return n, f.ended(err)
 		}
 	}
 }

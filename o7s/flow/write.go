@@ -38,7 +38,7 @@ func (f *Flow) write(p []byte, stop ring.Stop) error {
 	if f.has(noWrite) {
 		return ErrReadOnly
 	}
-	return f.low.write(p, stop)
+	return f.ended(f.low.write(p, stop))
 }
 
 // WriteBatch sends the packets, and waits while the flow is full. It takes
@@ -58,7 +58,7 @@ func (f *Flow) WriteBatch(pkts []*packet.Buffer) error {
 			err = ErrTooLong
 		}
 	}
-	return err
+	return f.ended(err)
 }
 
 // withoutTooLong releases the packets above the MTU and moves the others

@@ -165,6 +165,10 @@ func (e *End) PeerDown() bool { return e.isSet(e.peer, stateDown) }
 // Packets may still be unread.
 func (e *End) PeerClosed() bool { return e.bell.hungUp.Load() || e.isSet(e.peer, stateClosed) }
 
+// PeerDied reports whether the other side has gone without having closed its
+// End.
+func (e *End) PeerDied() bool { return e.bell.hungUp.Load() && !e.isSet(e.peer, stateClosed) }
+
 func (e *End) isSet(w *atomic.Uint32, bit uint32) bool {
 	if !e.enter() {
 		return false

@@ -64,11 +64,25 @@ func (c *Client) attach(ctx context.Context, r *irmpb.Request, slot bool) (*flow
 		MPL:  time.Duration(f.GetMplNs()),
 		MTU:  int(f.GetMtu()),
 		Ring: end,
+		Lost: c.lost,
 		Dealloc: func() error {
 			c.post(deallocRequest(k.id))
 			return nil
 		},
 	}, nil
+}
+
+// lossPause is how long the loss of a ring's other side may be known before
+// that of the connection.
+const lossPause = 50 * time.Millisecond
+
+// lost returns why the connection has ended, if it has, or does now.
+func (c *Client) lost() error {
+	select {
+	case <-c.done:
+	case <-time.After(lossPause):
+	}
+	return c.Err()
 }
 
 // openRing opens the ring of a granted flow. It takes the files.
