@@ -154,6 +154,19 @@ func TestLogLines(t *testing.T) {
 			t.Errorf("no line %q", want)
 		}
 	}
+	for _, want := range []string{
+		"Bootstrapping...",
+		"Finished bootstrapping in net.",
+		"  type: udp4",
+		"  hash: MD5 [16 bytes]",
+		"Enrolling with x...",
+		"Finished enrolling with x in layer of-x.",
+		"  type: udp6",
+	} {
+		if !slices.Contains(logged, "ipcpd/ipcp INFO: "+want) {
+			t.Errorf("no line %q", want)
+		}
+	}
 	if t.Failed() {
 		t.Log(out.out.String())
 	}

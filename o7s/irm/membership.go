@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
 	"o7gw/o7s/ipcp"
@@ -45,10 +46,13 @@ func (m *member) bootstrap(ctx context.Context, cfg ipcp.Config) error {
 	defer cancel()
 	m.op.Lock()
 	defer m.op.Unlock()
+	m.infof("Bootstrapping...")
 	if err := m.ipcp.Bootstrap(ctx, cfg); err != nil {
 		return waitError(err)
 	}
 	m.join(configAddr(cfg))
+	m.infof("Finished bootstrapping in %v.", text(cfg.Layer))
+	m.logLayer()
 	return nil
 }
 
@@ -83,6 +87,18 @@ func (m *member) join(addr string) {
 	m.info, m.addr, m.joined = info, addr, !m.gone
 }
 
+// infof logs what the prototype's IPC processes log (spec 40 §8).
+func (m *member) infof(format string, args ...any) {
+	m.irm.base.With("component", "ipcpd/ipcp").Info(fmt.Sprintf(format, args...))
+}
+
+// logLayer tells what layer the IPC process is in.
+func (m *member) logLayer() {
+	h := m.ipcp.Info().Hash
+	m.infof("  type: %v", m.typ)
+	m.infof("  hash: %s [%d bytes]", strings.ReplaceAll(h.String(), "_", "-"), h.Size())
+}
+
 // Enroll makes the IPC process a member of the layer of dst.
 func (i *IRM) Enroll(ctx context.Context, id int, dst string) (ipcp.Info, error) {
 	m, err := i.member(id)
@@ -106,10 +122,13 @@ func (m *member) enroll(ctx context.Context, dst string) error {
 	defer cancel()
 	m.op.Lock()
 	defer m.op.Unlock()
+	m.infof("Enrolling with %v...", text(dst))
 	if err := m.ipcp.Enroll(ctx, dst); err != nil {
 		return waitError(err)
 	}
 	m.join("")
+	m.infof("Finished enrolling with %v in layer %v.", text(dst), text(m.ipcp.Info().Layer))
+	m.logLayer()
 	return nil
 }
 
