@@ -106,7 +106,7 @@ func TestFailures(t *testing.T) {
 		{args: "ipcp create type foo name x", want: `IPCP type "foo" is unknown.`},
 		{args: "ipcp create type loc name x", want: `IPCP type "loc" is unknown.`}, // exact here
 		{args: "ipcp create type local name " + long, want: "IPCP name too long."},
-		{args: "ipcp create type eth-llc name x", want: "irm: IPCP type eth-llc is not available yet: create IPCP \"x\": unknown IPCP type (-1001)"},
+		{args: "ipcp create type eth-llc name x", want: "irm: create IPCP \"x\": IPCP type eth-llc is not available yet: unknown IPCP type (-1001)"},
 		{args: "ipcp bootstrap name x layer y", want: "No IPCPs matching x found; type is needed to create one."},
 		{args: "ipcp bootstrap name x* layer y type local", want: "No IPCPs matching x* found."},
 		{args: "ipcp bootstrap name wan layer y type local", want: "Types do not match.\nirm: IPCP wan has type udp4."},

@@ -54,7 +54,7 @@ func (f *fake) CreateIPCP(_ context.Context, t ipcp.Type, name string) (int, err
 		return 0, err
 	}
 	if slices.Contains(f.absent, t) {
-		return 0, fmt.Errorf("create IPCP %q: %w", name, layer.ErrIPCPType)
+		return 0, fmt.Errorf("create IPCP %q: IPCP type %s is not available yet: %w", name, t, layer.ErrIPCPType)
 	}
 	id := f.ids[0]
 	f.ids = f.ids[1:]

@@ -4,12 +4,10 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"o7gw/o7s/ipcp"
 	"o7gw/o7s/irm"
-	"o7gw/o7s/layer"
 )
 
 // maxName is the longest name of anything, in bytes (spec 40 §0.1).
@@ -44,9 +42,7 @@ func (c *call) createIPCP(kind ipcp.Type, name string) (int, error) {
 		return 0, err
 	}
 	id, err := client.CreateIPCP(c.ctx, kind, name)
-	if errors.Is(err, layer.ErrIPCPType) {
-		return 0, failf("irm: IPCP type %s is not available yet: %w", kind, err)
-	} else if err != nil {
+	if err != nil {
 		return 0, refused(err)
 	}
 	return id, nil

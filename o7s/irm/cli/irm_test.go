@@ -8,9 +8,9 @@ import (
 	"testing"
 
 	"o7gw/o7s/ipcp"
-	"o7gw/o7s/ipcp/local"
 	"o7gw/o7s/irm"
 	"o7gw/o7s/layer"
+	o7snode "o7gw/o7s/node"
 	"o7gw/o7s/qos"
 )
 
@@ -70,18 +70,13 @@ func (p inProcess) Close() error                                      { return n
 
 // TestRealIRM runs a session on a real IRM with local layers.
 func TestRealIRM(t *testing.T) {
-	i := irm.New(irm.Options{Factory: func(kind ipcp.Type, env ipcp.Env) (ipcp.IPCP, error) {
-		if kind != ipcp.Local {
-			return nil, layer.ErrIPCPType
-		}
-		return local.New(env), nil
-	}})
+	i := irm.New(irm.Options{Factory: o7snode.Factory})
 	defer i.Close(context.Background())
 	for _, c := range []struct{ args, out, err string }{
 		{args: "ipcp bootstrap type local name loc layer lcl"},
 		{args: "ipcp bootstrap type local name loc layer lcl", err: "IPCP is in the wrong state (-1004)"},
 		{args: "ipcp create type local name loc", err: `irm: create IPCP "loc": there is one of that name`},
-		{args: "ipcp bootstrap type unicast name u layer net", err: "irm: IPCP type unicast is not available yet"},
+		{args: "ipcp bootstrap type unicast name u layer net", err: "irm: create IPCP \"u\": IPCP type unicast is not available yet: unknown IPCP type (-1001)"},
 		{args: "ipcp create type local name l3"},
 		{args: "ipcp list name l3 type local", out: "|       2 |                   l3 |      local |        Not enrolled. |"},
 		{args: "name create op"},

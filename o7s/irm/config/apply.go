@@ -12,7 +12,6 @@ import (
 
 	"o7gw/o7s/ipcp"
 	"o7gw/o7s/irm"
-	"o7gw/o7s/layer"
 	"o7gw/o7s/qos"
 )
 
@@ -147,9 +146,6 @@ func (a *application) createName(n irm.NameInfo) error {
 
 func (a *application) ipcp(ctx context.Context, p IPCP) error {
 	id, err := a.target.CreateIPCP(p.Type, p.Name)
-	if errors.Is(err, layer.ErrIPCPType) {
-		return fmt.Errorf("IPCP type %s is not available yet: %w", p.Type, err)
-	}
 	if err != nil {
 		return err
 	}

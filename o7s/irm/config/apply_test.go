@@ -55,7 +55,7 @@ func (j *journal) unmake(what string) error {
 
 func (j *journal) CreateIPCP(t ipcp.Type, name string) (int, error) {
 	if j.types != nil && !j.types[t] {
-		return 0, fmt.Errorf("create IPCP: %w", layer.ErrIPCPType)
+		return 0, fmt.Errorf("create IPCP: IPCP type %s is not available yet: %w", t, layer.ErrIPCPType)
 	}
 	j.ids++
 	return j.ids, j.make(fmt.Sprintf("ipcp %d", j.ids))
@@ -181,7 +181,7 @@ func TestApplyReportsTypeAndSteps(t *testing.T) {
 	var log bytes.Buffer
 	j := &journal{types: map[ipcp.Type]bool{ipcp.Local: true}}
 	err := f.Apply(context.Background(), j, slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))
-	if want := "testdata/machine-a.toml:9: eth-dix.lan0: IPCP type eth-dix is not available yet"; err == nil || !strings.HasPrefix(err.Error(), want) || !errors.Is(err, layer.ErrIPCPType) {
+	if want := "testdata/machine-a.toml:9: eth-dix.lan0: create IPCP: IPCP type eth-dix is not available yet"; err == nil || !strings.HasPrefix(err.Error(), want) || !errors.Is(err, layer.ErrIPCPType) {
 		t.Errorf("got %v\nwant %s", err, want)
 	}
 	for _, line := range []string{"Created name shop.web.", "Bound program /usr/local/bin/webd to name shop.web.", "Undone: Created name shop.web."} {
@@ -190,7 +190,7 @@ func TestApplyReportsTypeAndSteps(t *testing.T) {
 		}
 	}
 	j.types[ipcp.EthDIX] = true
-	if err := f.Apply(context.Background(), j, discard); err == nil || !strings.Contains(err.Error(), ":15: unicast.core.a: IPCP type unicast is not available yet") {
+	if err := f.Apply(context.Background(), j, discard); err == nil || !strings.Contains(err.Error(), ":15: unicast.core.a: create IPCP: IPCP type unicast is not available yet") {
 		t.Errorf("unicast: %v", err)
 	}
 }
