@@ -12,6 +12,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -43,6 +44,7 @@ Sends an echo between a server and a client
                             given one listens on it, else on the names
                             it is bound to
   -W, --timeout             Seconds that a client waits (default 10)
+      --json                Print one JSON object for each message
       --run-dir             Directory of the daemon to use
       --help                Display this help text and exit
 `
@@ -55,6 +57,7 @@ type options struct {
 	name    string
 	named   bool // the user gave a name
 	timeout time.Duration
+	json    bool
 	runDir  string
 }
 
@@ -95,6 +98,7 @@ func parseOptions(args []string) (options, error) {
 	f.BoolVarP(&o.listen, "listen", "l", false, "")
 	f.StringVarP(&o.name, "name", "n", defaultName, "")
 	f.UintVarP(&seconds, "timeout", "W", 10, "")
+	f.BoolVar(&o.json, "json", false, "")
 	f.StringVar(&o.runDir, "run-dir", "", "")
 	if err := f.Parse(args); err != nil {
 		return o, err
@@ -111,11 +115,13 @@ func parseOptions(args []string) (options, error) {
 func greet(ctx context.Context, stack *o7s.Stack, opt options, stdout, stderr io.Writer) int {
 	ctx, cancel := context.WithTimeout(ctx, opt.timeout)
 	defer cancel()
+	out := &lines{w: stdout, json: opt.json}
 	fail := func(what string, err error) int {
-		fmt.Fprintln(stdout, what)
+		out.say(event{Event: "error", Text: what, Reason: err.Error()})
 		fmt.Fprintf(stderr, "oecho: %v\n", err)
 		return failed
 	}
+	start := time.Now()
 	flow, err := stack.Dial(ctx, opt.name)
 	if err != nil {
 		return fail("Failed to allocate flow.", err)
@@ -130,7 +136,10 @@ func greet(ctx context.Context, stack *o7s.Stack, opt options, stdout, stderr io
 	if err != nil {
 		return fail("Failed to read packet.", err)
 	}
-	fmt.Fprintf(stdout, "Server replied with %s\n", text(buf[:n]))
+	out.say(event{
+		Event: "reply", Text: fmt.Sprintf("Server replied with %s", text(buf[:n])),
+		Message: string(text(buf[:n])), Time: float64(time.Since(start).Microseconds()) / 1000,
+	})
 	return 0
 }
 
@@ -152,8 +161,8 @@ func serve(ctx context.Context, stack *o7s.Stack, opt options, stdout, stderr io
 		return 1
 	}
 	defer l.Close()
-	out := &lines{w: stdout}
-	out.printf("Starting the server.\n")
+	out := &lines{w: stdout, json: opt.json}
+	out.say(event{Event: "start", Text: "Starting the server."})
 	var flows sync.WaitGroup
 	defer flows.Wait()
 	for {
@@ -165,25 +174,40 @@ func serve(ctx context.Context, stack *o7s.Stack, opt options, stdout, stderr io
 			}
 			return 0
 		case err != nil:
-			out.printf("Failed to accept flow.\n")
+			out.say(event{Event: "error", Text: "Failed to accept flow.", Reason: err.Error()})
 			fmt.Fprintf(stderr, "oecho: %v\n", err)
 			return 1
 		}
-		out.printf("New flow.\n")
+		out.say(event{Event: "flow", Text: "New flow."})
 		flows.Go(func() { echo(ctx, flow, out, stderr) })
 	}
 }
 
 // lines is standard output for several goroutines.
 type lines struct {
+	json bool
+
 	mu sync.Mutex
 	w  io.Writer // guarded by mu
 }
 
-func (l *lines) printf(format string, args ...any) {
+// event is a line, and with --json an object.
+type event struct {
+	Event   string  `json:"event"` // start, flow, message, reply or error
+	Text    string  `json:"text"`  // the line without --json
+	Message string  `json:"message,omitempty"`
+	Time    float64 `json:"time_ms,omitempty"` // from the request of the flow to the reply
+	Reason  string  `json:"reason,omitempty"`
+}
+
+func (l *lines) say(e event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	fmt.Fprintf(l.w, format, args...)
+	if l.json {
+		json.NewEncoder(l.w).Encode(e)
+		return
+	}
+	fmt.Fprintln(l.w, e.Text)
 }
 
 // echo returns one message of a client.
@@ -195,14 +219,14 @@ func echo(ctx context.Context, flow *o7s.Flow, out *lines, stderr io.Writer) {
 	n, _, err := flow.ReadPacket(buf)
 	if err != nil {
 		if ctx.Err() == nil {
-			out.printf("Failed to read packet.\n")
+			out.say(event{Event: "error", Text: "Failed to read packet.", Reason: err.Error()})
 			fmt.Fprintf(stderr, "oecho: %v\n", err)
 		}
 		return
 	}
-	out.printf("Message from client is %s.\n", text(buf[:n]))
+	out.say(event{Event: "message", Text: fmt.Sprintf("Message from client is %s.", text(buf[:n])), Message: string(text(buf[:n]))})
 	if err := flow.WritePacket(buf[:n]); err != nil {
-		out.printf("Failed to write packet.\n")
+		out.say(event{Event: "error", Text: "Failed to write packet.", Reason: err.Error()})
 		fmt.Fprintf(stderr, "oecho: %v\n", err)
 	}
 }

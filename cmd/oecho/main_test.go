@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"log/slog"
 	"os"
 	"strings"
@@ -87,11 +88,20 @@ func TestEcho(t *testing.T) {
 	if status := greet(ctx, s, opt, &out, os.Stderr); status != 0 || out.String() != "Server replied with Client says hi!\n" {
 		t.Errorf("client: status %d, %q", status, out.String())
 	}
+	out.Reset()
+	opt.json = true
+	if status := greet(ctx, s, opt, &out, os.Stderr); status != 0 {
+		t.Errorf("client: status %d, %q", status, out.String())
+	}
+	var e event
+	if err := json.Unmarshal(out.Bytes(), &e); err != nil || e.Event != "reply" || e.Message != "Client says hi!" || e.Time <= 0 {
+		t.Errorf("JSON %v: %s", err, out.String())
+	}
 	cancel()
 	if status := <-done; status != 0 {
 		t.Errorf("server: status %d", status)
 	}
-	if want := "Starting the server.\nNew flow.\nNew flow.\nMessage from client is Client says hi!.\n"; server.String() != want {
+	if want := "Starting the server.\nNew flow.\nNew flow.\nMessage from client is Client says hi!.\nNew flow.\nMessage from client is Client says hi!.\n"; server.String() != want {
 		t.Errorf("server printed:\n%s", server)
 	}
 }
