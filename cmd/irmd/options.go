@@ -28,7 +28,8 @@ IPC resource manager of Ouroboros.
       --version             Print version information and exit
       --help                Print this text and exit
 
-SIGTERM and SIGINT shut down. SIGUSR1 switches debug messages on and off.
+SIGTERM, SIGINT and SIGQUIT shut down. SIGUSR1 switches debug messages on and
+off. SIGHUP only warns that nothing is reloaded.
 `
 
 // options are those of the command line.

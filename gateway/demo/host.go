@@ -133,7 +133,7 @@ func connected(g *gateway.Gateway) error {
 const page = `<!doctype html>
 <title>o7gw demo</title>
 <h1>Hello from host A</h1>
-<p>This page came through an IP tunnel over Ouroboros flows.</p>
+<p>This page came over an Ouroboros flow.</p>
 `
 
 func servePage(w http.ResponseWriter, r *http.Request) {
