@@ -62,17 +62,21 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 // ping allocates the flow, measures and reports.
 func ping(ctx context.Context, stack *o7s.Stack, opt options, stdout, stderr io.Writer) int {
+	notices := stdout
+	if opt.json {
+		notices = stderr
+	}
 	flow, err := stack.Dial(ctx, opt.name, o7s.WithQoS(opt.qos))
 	if err != nil {
-		notices := stdout
-		if opt.json {
-			notices = stderr
-		}
 		fmt.Fprintf(notices, "Failed to allocate flow: %d.\n", number(err))
 		fmt.Fprintf(stderr, "oping: %v\n", err)
 		return 1
 	}
 	defer flow.Close()
+	if opt.size > flow.MTU() {
+		opt.size = flow.MTU()
+		fmt.Fprintf(notices, "Packet size truncated to %d bytes.\n", opt.size)
+	}
 	c := newClient(flow, opt, stdout, stderr)
 	c.run(ctx)
 	if opt.failOnLoss && c.stats.received < c.stats.sent {

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"o7gw/o7s"
+	"o7gw/o7s/irm/config"
 	"o7gw/o7s/node"
 )
 
@@ -212,5 +214,31 @@ func TestManyFlows(t *testing.T) {
 		if id, _, ok := parseReply(buf[:n], time.Hour); !ok || id != uint32(i) {
 			t.Fatalf("reply %d: id %d, %v", i, id, ok)
 		}
+	}
+}
+
+// A payload that the flow cannot carry is cut, as one above the limit of the
+// tool is.
+func TestSizeOfFlow(t *testing.T) {
+	join := func(name, addr string) *o7s.Stack {
+		t.Helper()
+		n, err := node.New(t.Context(), node.Config{Log: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { n.Close() })
+		file, err := config.Parse(fmt.Appendf(nil, "[udp4.%s]\nbootstrap = \"net\"\nip = %q\nport = 3461\nmtu = 1000\nhosts = { ping = \"127.0.0.61\" }\n", name, addr), "test")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := file.Apply(t.Context(), n.IRM(), slog.New(slog.DiscardHandler)); err != nil {
+			t.Fatal(err)
+		}
+		return n.Stack()
+	}
+	startServer(t, join("a", "127.0.0.61"), "-n", "ping")
+	out, status := runClient(t, t.Context(), join("b", "127.0.0.62"), "-n", "ping", "-c", "2", "-i", "1ms", "-s", "1500")
+	if want := "Packet size truncated to 968 bytes.\nPinging ping with 968 bytes"; status != 0 || !strings.HasPrefix(out, want) || !strings.Contains(out, "2 received") {
+		t.Errorf("status %d\n%s", status, out)
 	}
 }
