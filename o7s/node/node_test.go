@@ -348,3 +348,22 @@ func benchmarkDial(b *testing.B, client, server *Node) {
 	b.ReportMetric(float64(took[len(took)/2].Microseconds()), "median-µs")
 	b.ReportMetric(float64(took[len(took)*99/100].Microseconds()), "p99-µs")
 }
+
+// TestUDPToItself: the layer leads a node to itself: a name that it serves is
+// reached directly, one that it does not is refused at once.
+func TestUDPToItself(t *testing.T) {
+	n := start(t, Config{})
+	bootstrap(t, n, "127.0.0.1", "127.0.0.1", "svc", "nobody")
+	echo(t, n.Stack(), "svc")
+	if err := ask(n.Stack(), "svc", "hello"); err != nil {
+		t.Error(err)
+	}
+	begin := time.Now()
+	if err := ask(n.Stack(), "nobody", "hello"); !errors.Is(err, layer.ErrNoName) {
+		t.Errorf("name that nobody serves: %v", err)
+	}
+	if d := time.Since(begin); d > 10*time.Second {
+		t.Errorf("refused after %v", d)
+	}
+	noFlows(t, n.IRM())
+}

@@ -10,6 +10,8 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime"
+	"slices"
 	"testing"
 	"time"
 
@@ -17,6 +19,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"o7gw/o7s/flow"
+	"o7gw/o7s/irm"
 	"o7gw/o7s/irm/irmpb"
 	"o7gw/o7s/qos"
 )
@@ -75,7 +78,10 @@ func TestHostileClients(t *testing.T) {
 			closeFlow(f)
 		}
 	}()
-	before := openFiles(t)
+	eventually(t, "the accept waits", func() bool {
+		return slices.ContainsFunc(d.irm.ListProcesses(), func(p irm.ProcessInfo) bool { return p.Accepts == 1 })
+	})
+	before, goroutines := openFiles(t), runtime.NumGoroutine()
 	send := func(c *net.UnixConn, messages ...[]byte) {
 		t.Helper()
 		c.SetWriteDeadline(time.Now().Add(patience))
@@ -135,6 +141,7 @@ func TestHostileClients(t *testing.T) {
 	}
 	eventually(t, "only the good processes are left", func() bool { return len(d.irm.ListProcesses()) == 2 })
 	eventually(t, "no descriptor is left", func() bool { return openFiles(t) <= before })
+	eventually(t, "no goroutine is left", func() bool { return runtime.NumGoroutine() <= goroutines })
 }
 
 // floodFiles sends descriptors of a file with messages that want none.
