@@ -77,7 +77,10 @@ func (i *IRM) UnbindProgram(program, s string) error {
 		}
 	}
 	i.mu.Unlock()
-	if from == nil {
+	switch {
+	case from == nil && s == "":
+		return fmt.Errorf("unbind program %q: it is bound to no name: %w", program, ErrNotFound)
+	case from == nil:
 		return fmt.Errorf("unbind program %q from name %q: it is not bound: %w", program, s, ErrNotFound)
 	}
 	for _, n := range from {

@@ -88,7 +88,7 @@ func TestRealIRM(t *testing.T) {
 		{args: "bind program /proc/self/exe name op", err: "it is bound already"},
 		{args: "program list", out: " -l (started on demand as uid 0)"},
 		{args: "unbind program /proc/self/exe"},
-		{args: "unbind program /proc/self/exe", err: "it is not bound"},
+		{args: "unbind program /proc/self/exe", err: "it is bound to no name"},
 		{args: "name unregister op layer lcl"},
 		{args: "name unregister nope layer lcl", err: `There is no name "nope"`},
 		{args: "name destroy op"},
