@@ -110,10 +110,15 @@ func TestCapture(t *testing.T) {
 	}
 }
 
-// The session of the capture replayed by a real socket in the place of the C
+// The session of each capture replayed by a real socket in the place of the C
 // client: what a flow of ours receives, and sends, is what was captured.
 func TestCaptureReplayed(t *testing.T) {
-	all := capture(t, "udp4.pcap")
+	for _, file := range []string{"udp4.pcap", "udp4-enc-x25519.pcap"} {
+		t.Run(file, func(t *testing.T) { replay(t, capture(t, file)) })
+	}
+}
+
+func replay(t *testing.T, all []captured) {
 	u, ports := acceptor(0)
 	server := start(t, "127.0.0.2", u, nil)
 	server.Register(t.Context(), op)
