@@ -20,15 +20,15 @@ import (
 
 	"o7gw/gateway/config"
 	"o7gw/gateway/tunnel"
-	"o7gw/o7s"
 	"o7gw/o7s/node"
 )
 
 // Gateway is a running gateway.
 type Gateway struct {
 	log     *slog.Logger
-	stack   *o7s.Stack
+	net     tunnel.Network
 	node    *node.Node // nil with a daemon
+	daemon  *daemon    // nil with an embedded node
 	started time.Time
 
 	mu      sync.Mutex
@@ -72,23 +72,23 @@ func (g *Gateway) Start(ctx context.Context) (err error) {
 // startStack connects to the daemon or embeds a node.
 func (g *Gateway) startStack(ctx context.Context) error {
 	if g.file.IRMd {
-		s, err := o7s.Connect(ctx, g.file.RunDir)
-		if err != nil {
+		d := &daemon{runDir: g.file.RunDir}
+		if _, err := d.connect(ctx); err != nil {
 			return fmt.Errorf("connect to irmd: %w (is it running? irmd = false embeds a node)", err)
 		}
-		g.stack = s
+		g.daemon, g.net = d, d
 		return nil
 	}
 	n, err := node.New(ctx, node.Config{Log: g.log, RunDir: g.file.RunDir})
 	if err != nil {
 		return fmt.Errorf("start the embedded node: %w", err)
 	}
-	g.node, g.stack = n, n.Stack()
+	g.node, g.net = n, network{stack: n.Stack()}
 	return g.file.Node.Apply(ctx, n.IRM(), g.log)
 }
 
 func (g *Gateway) startTunnelLocked(ctx context.Context, cfg tunnel.Config) error {
-	t := tunnel.New(cfg, network{g.stack, g.file.IRMd}, g.log)
+	t := tunnel.New(cfg, g.net, g.log)
 	if err := t.Start(ctx); err != nil {
 		return err
 	}
@@ -192,11 +192,11 @@ func (g *Gateway) Close() error {
 		errs = append(errs, t.Close())
 		delete(g.tunnels, name)
 	}
-	if g.stack != nil {
-		errs = append(errs, g.stack.Close())
+	if g.daemon != nil {
+		errs = append(errs, g.daemon.Close())
 	}
 	if g.node != nil {
-		errs = append(errs, g.node.Close())
+		errs = append(errs, g.node.Stack().Close(), g.node.Close())
 	}
 	return errors.Join(errs...)
 }

@@ -12,6 +12,10 @@ import (
 
 var _ Backend = (*control.Client)(nil)
 
+// ErrDisconnected is wrapped by the errors of a Stack whose daemon is gone, or
+// that was closed. It does not come back: Connect again.
+var ErrDisconnected = control.ErrLost
+
 // Connect attaches this process to the daemon of the run directory, that of
 // DefaultRunDir if it is empty. The daemon forgets everything of the process when the
 // Stack is closed, or the process ends.

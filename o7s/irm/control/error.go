@@ -89,11 +89,14 @@ func codeOf(err error) layer.Errno {
 	return layer.ErrIRMd
 }
 
+// ErrLost is wrapped by the errors of calls on a connection that has ended.
+var ErrLost = errors.New("connection to the IRM daemon was lost")
+
 // lost is the error of every call on a connection that has ended.
 func lost(cause error) error {
 	return &Error{
 		Code:  layer.ErrIRMd,
-		Text:  fmt.Sprintf("connection to the IRM daemon was lost: %v", cause),
-		cause: cause,
+		Text:  fmt.Sprintf("%v: %v", ErrLost, cause),
+		cause: errors.Join(ErrLost, cause),
 	}
 }
