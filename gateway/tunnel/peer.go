@@ -27,9 +27,19 @@ const exchangeLimit = 10 * time.Second
 // more are dropped, the peer sends them again.
 const controlQueue = 32
 
+// A peer that was restarted, or whose path is broken, may take our packets
+// without a word. If it was silent for quiet while we sent to it, it is asked
+// for a sign of life: our announcement goes out again. It is dead silentLimit
+// after the last packet.
+const (
+	quiet       = 500 * time.Millisecond
+	silentLimit = 2500 * time.Millisecond
+)
+
 var (
 	errPeerGone    = errors.New("peer closed the flow")
 	errNoExchange  = errors.New(`peer does not speak the tunnel protocol: if it is an ovpn, set mode = "plain"`)
+	errSilent      = errors.New("peer does not answer any more")
 	errSmallFlow   = errors.New("flow is too small for control packets")
 	errTooMany     = errors.New("tunnel has no room for another peer")
 	minControlFlow = headerLen + entryLen6
@@ -60,6 +70,7 @@ type peer struct {
 	relayTo    *peer
 	exchanged  atomic.Bool
 	down       atomic.Bool
+	heard      atomic.Bool // a batch arrived since watch looked
 	rx, tx     traffic
 	badSource  atomic.Uint64
 	malformed  atomic.Uint64
@@ -123,6 +134,9 @@ func (p *peer) converse(ctx context.Context, established func()) error {
 	defer deadline.Stop()
 	again := time.NewTimer(0)
 	defer again.Stop()
+	look := time.NewTicker(quiet)
+	defer look.Stop()
+	last, sent, asked := time.Now(), uint64(0), false // heard; tx.packets then
 	for {
 		select {
 		case <-ctx.Done():
@@ -134,6 +148,16 @@ func (p *peer) converse(ctx context.Context, established func()) error {
 				return errNoExchange
 			}
 		case <-again.C:
+		case now := <-look.C:
+			switch tx := p.tx.packets.Load(); {
+			case p.heard.Swap(false) || !x.known:
+				last, sent, asked = now, tx, false
+			case asked && now.Sub(last) >= silentLimit:
+				return errSilent
+			case !asked && tx != sent:
+				last, asked = now.Add(-quiet), true
+				x.announce(now, announced, p.flow.MTU())
+			}
 		case <-p.kick:
 			if now := p.t.config().announced(); !slices.Equal(now, announced) {
 				announced = now
@@ -218,6 +242,9 @@ func newSet(prefixes []netip.Prefix) *bart.Lite {
 // checks where each packet claims to come from, and hands the batch to the
 // device. It neither blocks nor allocates.
 func (p *peer) Packets(pkts []*packet.Buffer) {
+	if !p.heard.Load() {
+		p.heard.Store(true)
+	}
 	allowed := p.allowed.Load()
 	v := p.t.view.Load()
 	clampTo := 0
