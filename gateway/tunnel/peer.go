@@ -28,7 +28,8 @@ const exchangeLimit = 10 * time.Second
 const controlQueue = 32
 
 // A peer that was restarted, or whose path is broken, may take our packets
-// without a word. If it was silent for quiet while we sent to it, it is asked
+// without a word. If it was silent for quiet while we sent to it, or another
+// peer claims a prefix that it has, it is asked
 // for a sign of life: our announcement goes out again. It is dead silentLimit
 // after the last packet.
 const (
@@ -70,7 +71,8 @@ type peer struct {
 	relayTo    *peer
 	exchanged  atomic.Bool
 	down       atomic.Bool
-	heard      atomic.Bool // a batch arrived since watch looked
+	heard      atomic.Bool // a batch arrived since converse looked
+	doubted    atomic.Bool // another peer claims a prefix of this one
 	rx, tx     traffic
 	badSource  atomic.Uint64
 	malformed  atomic.Uint64
@@ -154,7 +156,8 @@ func (p *peer) converse(ctx context.Context, established func()) error {
 				last, sent, asked = now, tx, false
 			case asked && now.Sub(last) >= silentLimit:
 				return errSilent
-			case !asked && tx != sent:
+			case !asked && (tx != sent || p.doubted.Load()):
+				p.doubted.Store(false)
 				last, asked = now.Add(-quiet), true
 				x.announce(now, announced, p.flow.MTU())
 			}
@@ -225,17 +228,8 @@ func (p *peer) accept(announced []netip.Prefix, mtu int) {
 		limit = min(limit, mtu)
 	}
 	p.mtu.Store(int32(limit))
-	p.allowed.Store(newSet(ours))
 	p.t.accepted(p, ours)
 	p.log.Info("peer is reachable", "prefixes", ours, "mtu", limit)
-}
-
-func newSet(prefixes []netip.Prefix) *bart.Lite {
-	set := new(bart.Lite)
-	for _, a := range prefixes {
-		set.Insert(a)
-	}
-	return set
 }
 
 // Packets takes a batch from the flow: the other half of the data path. It

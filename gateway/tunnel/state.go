@@ -37,27 +37,42 @@ func (t *Tunnel) remove(p *peer) {
 	t.applyLocked()
 }
 
-// accepted records the prefixes of a peer.
+// accepted records the prefixes of a peer. Those that an older peer has stay
+// with that one, which has to show that it is alive.
 func (t *Tunnel) accepted(p *peer, prefixes []netip.Prefix) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	p.prefixes = prefixes
+	for _, old := range t.peers {
+		if old == p {
+			break
+		}
+		if slices.ContainsFunc(prefixes, func(a netip.Prefix) bool { return slices.Contains(old.prefixes, a) }) {
+			old.doubted.Store(true)
+		}
+	}
 	t.view.Store(t.newView())
 	t.applyLocked()
 }
 
-// newView builds the routing table; t.mu is held, or the tunnel not started.
-// If two peers have the same prefix the newer one gets it: a client that comes
-// back is served before its old flow is noticed to be dead.
+// newView builds the routing table, and what each peer may send from; t.mu is
+// held, or the tunnel not started. Of two peers with the same prefix the older
+// has it: nobody may take what a live peer holds. A client that comes back
+// gets its prefix when its old flow has ended.
 func (t *Tunnel) newView() *view {
 	v := &view{
 		table: new(bart.Table[*peer]),
 		clamp: t.cfg.MSSClamp, relay: t.cfg.Relay, plain: t.cfg.Plain,
 	}
 	for _, p := range t.peers {
+		set := new(bart.Lite)
 		for _, a := range p.prefixes {
-			v.table.Insert(a, p)
+			if _, held := v.table.Get(a); !held {
+				v.table.Insert(a, p)
+				set.Insert(a)
+			}
 		}
+		p.allowed.Store(set)
 	}
 	return v
 }

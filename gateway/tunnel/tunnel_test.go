@@ -266,8 +266,8 @@ func TestServerLimitsPeers(t *testing.T) {
 }
 
 // A client that comes back while the server still holds its dead flow gets
-// its address.
-func TestNewerPeerTakesOverPrefix(t *testing.T) {
+// its address when the server has found that out.
+func TestReturningPeerGetsPrefix(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newFakeNet(1400)
 		s, sd := start(t, n, server())
@@ -281,7 +281,7 @@ func TestNewerPeerTakesOverPrefix(t *testing.T) {
 		n.last.peer.mu.Unlock()
 		fresh, fd := start(t, n, client("10.77.0.2/24"))
 		defer fresh.Close()
-		time.Sleep(time.Second)
+		time.Sleep(quiet + silentLimit + time.Second)
 		synctest.Wait()
 		p := datagram("10.77.0.1", "10.77.0.2", 100, true)
 		sd.from <- p
@@ -290,6 +290,38 @@ func TestNewerPeerTakesOverPrefix(t *testing.T) {
 			t.Errorf("got %x", got)
 		}
 		old.Close()
+	})
+}
+
+// Nobody takes the address of a live peer, even one that has nothing to say.
+func TestLivePeerKeepsPrefix(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newFakeNet(1400)
+		s, sd := start(t, n, server())
+		defer s.Close()
+		honest, hd := start(t, n, client("10.77.0.2/24"))
+		defer honest.Close()
+		time.Sleep(time.Second)
+		thief, td := start(t, n, client("10.77.0.2/24"))
+		defer thief.Close()
+		for range 10 {
+			time.Sleep(time.Second)
+			synctest.Wait()
+			p := datagram("10.77.0.1", "10.77.0.2", 100, true)
+			sd.from <- p
+			synctest.Wait()
+			if got := hd.take(); len(got) != 1 || !bytes.Equal(got[0], p) {
+				t.Errorf("the owner got %x", got)
+			}
+			if got := td.take(); len(got) != 0 {
+				t.Errorf("the thief got %x", got)
+			}
+			td.from <- datagram("10.77.0.2", "10.77.0.1", 100, true)
+			synctest.Wait()
+			if got := sd.take(); len(got) != 0 {
+				t.Errorf("the server took %x from the thief", got)
+			}
+		}
 	})
 }
 
@@ -304,8 +336,6 @@ func TestDataPathAllocatesNothing(t *testing.T) {
 	p.prefixes = pfx("10.77.0.2/32")
 	tn.peers = []*peer{p}
 	tn.view.Store(tn.newView())
-	set := newSet(p.prefixes)
-	p.allowed.Store(set)
 	o := &outbound{t: tn, sink: dropper{}}
 	out, in := datagram("10.77.0.1", "10.77.0.2", 1400, true), datagram("10.77.0.2", "10.77.0.1", 1400, true)
 	var batch [packet.BatchSize]*packet.Buffer
