@@ -185,7 +185,7 @@ func (p *peer) converse(ctx context.Context, established func()) error {
 				}
 			}
 			if reply != nil {
-				p.sendBytes(reply)
+				p.sendControl(reply)
 			}
 			if !was && x.done() && x.refused > 0 {
 				p.log.Warn("peer does not accept some of our prefixes: its allow list lacks them", "refused", x.refused)
@@ -193,7 +193,7 @@ func (p *peer) converse(ctx context.Context, established func()) error {
 		}
 		send, next := x.poll(time.Now())
 		for _, b := range send {
-			p.sendBytes(b)
+			p.sendControl(b)
 		}
 		if !next.IsZero() {
 			again.Reset(time.Until(next))
@@ -334,7 +334,17 @@ func (p *peer) send(pkts []*packet.Buffer) {
 	p.tx.bytes.Add(uint64(bytes))
 }
 
-// sendBytes sends one packet of our own.
+// sendControl sends a control packet. It is not counted as traffic: two ends
+// that ask each other must not take that for something to say.
+func (p *peer) sendControl(raw []byte) {
+	b := packet.Get(len(raw))
+	b.Append(raw)
+	if err := p.flow.WriteBatch([]*packet.Buffer{b}); err != nil {
+		p.tx.dropped.Add(1)
+	}
+}
+
+// sendBytes sends one IP packet.
 func (p *peer) sendBytes(raw []byte) {
 	b := packet.Get(len(raw))
 	b.Append(raw)
