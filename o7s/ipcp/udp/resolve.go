@@ -151,11 +151,15 @@ func (a *finding) end(addrs []endpoint, ttl time.Duration, err error, now time.T
 }
 
 // makeRoomLocked keeps the number of names within bounds: those go first that
-// would be asked for again anyway.
+// would be asked for again anyway. It frees a quarter, so that not each new
+// name has to look through all.
 func (r *resolver) makeRoomLocked(now time.Time) {
+	if len(r.names) < maxFindings {
+		return
+	}
 	for _, all := range []bool{false, true} {
 		for name, a := range r.names {
-			if len(r.names) < maxFindings {
+			if len(r.names) <= maxFindings*3/4 {
 				return
 			}
 			if a.asking == nil && (all || !now.Before(a.expires)) {
