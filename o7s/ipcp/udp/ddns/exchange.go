@@ -26,7 +26,8 @@ type attempt struct {
 // UDP may not pass at all.
 var attempts = []attempt{{"udp", 500 * time.Millisecond}, {"udp", time.Second}, {"tcp", 2 * time.Second}}
 
-// Patience is the longest time that one exchange takes.
+// Patience is how long a look-up is worth: all attempts, and one answer that
+// was truncated and is fetched again over TCP.
 const Patience = 5500 * time.Millisecond
 
 // exchange sends a message and returns the answer, whatever its response
