@@ -7,7 +7,9 @@
 # which the race detector needs).
 set -euo pipefail
 
-need=(iperf3=iperf3 nc=netcat-openbsd curl=curl ip=iproute2 ping=iputils-ping ps=procps "$@")
+need=(iperf3=iperf3 nc=netcat-openbsd curl=curl ip=iproute2 ping=iputils-ping ps=procps
+      knotd=knot "$@")
+PATH=$PATH:/usr/sbin # of knotd, not in everybody's
 missing=()
 for pair in "${need[@]}"; do
     command -v "${pair%%=*}" >/dev/null 2>&1 || missing+=("${pair#*=}")
@@ -31,8 +33,22 @@ else
 fi
 
 echo "deps.sh: installing ${missing[*]}" >&2
+# The tests start knotd as their child; Debian's package would start one as a
+# service, too. Its maintainer scripts ask policy-rc.d, where 101 means no. A
+# policy that is there already is not ours to change.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+    "${run[@]}" sh -c "printf '#!/bin/sh\nexit 101\n' >$policy && chmod 755 $policy"
+    trap '"${run[@]}" rm -f "$policy"' EXIT
+fi
 apt() { "${run[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=60 "$@" >/dev/null; }
 # The package lists may be old or absent: refresh them only when needed.
 apt install -y --no-install-recommends "${missing[@]}" 2>/dev/null ||
     { apt update && apt install -y --no-install-recommends "${missing[@]}"; } ||
     give_up "apt-get failed"
+
+# Neither shall it start with the system from now on.
+for package in "${missing[@]}"; do
+    [ "$package" != knot ] || "${run[@]}" update-rc.d knot disable >/dev/null ||
+        echo "deps.sh: could not keep knot from starting with the system" >&2
+done

@@ -76,7 +76,7 @@ const sampleHead = `# Configuration of o7gw. Check it with "o7gw check FILE"; "k
 `
 
 const sampleNode = `# The embedded node: tables as in the configuration of irmd. Hosts of a udp4
-# layer find each other's services by the table hosts.
+# layer find each other's services by the table hosts, or by a DNS server (dns).
 [udp4.internet]
 bootstrap = "internet"
 ip        = "192.0.2.1"          # own address

@@ -87,6 +87,7 @@ type UDPLayer struct {
 	Name  string                // of the IPC process, unique on the host
 	Layer string                // "net" if empty
 	IP    netip.Addr            // own address
+	DNS   netip.Addr            // server that holds the names; invalid: none
 	Serve []string              // names to register
 	Hosts map[string]netip.Addr // names served elsewhere
 }
@@ -102,6 +103,9 @@ func (u UDPLayer) String() string {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "[%s.%q]\nbootstrap = %q\nip = %q\n", kind, u.Name, u.Layer, u.IP)
+	if u.DNS.IsValid() {
+		fmt.Fprintf(&b, "dns = %q\n", u.DNS)
+	}
 	if len(u.Serve) > 0 {
 		fmt.Fprintf(&b, "reg = [\"%s\"]\n", strings.Join(u.Serve, `", "`))
 	}

@@ -25,17 +25,17 @@ func (p *IPCP) allocate(ctx context.Context, dst layer.Hash, qs qos.Spec, data [
 	if len(data) > maxRequestData {
 		return nil, nil, fmt.Errorf("request data has %d bytes, above %d: %w", len(data), maxRequestData, layer.ErrInvalid)
 	}
-	addrs, err := p.dir.lookup(dst, time.Now())
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, allocTimeout)
+		defer cancel()
+	}
+	addrs, err := p.dir.lookup(ctx, dst, time.Now())
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w", err)
 	}
 	if len(addrs) == 0 {
 		return nil, nil, fmt.Errorf("no address is known for %s: %w", dst.Hex(), layer.ErrNoName)
-	}
-	if _, ok := ctx.Deadline(); !ok {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, allocTimeout)
-		defer cancel()
 	}
 	last := fmt.Errorf("no time left: %w", layer.ErrTimedOut)
 	for i, at := range addrs {

@@ -289,13 +289,13 @@ func TestDirectoryEntries(t *testing.T) {
 	}
 	now := time.Now()
 	look := func() int {
-		a, err := d.lookup(op, now)
+		a, err := d.lookup(context.Background(), op, now)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return len(a)
 	}
-	first, _ := d.lookup(op, now)
+	first, _ := d.lookup(context.Background(), op, now)
 	d.failed(op, first[0])
 	if n := look(); n != 1 {
 		t.Errorf("%d addresses after one failed", n)

@@ -3,6 +3,7 @@
 package udp
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -18,13 +19,14 @@ import (
 const entryTTL = time.Minute
 
 // directory finds the members of the layer that serve a name: from the
-// address map of the configuration, then from the hosts file. What was found
-// is kept as entries, which expire, and which lose an address to which an
+// address map of the configuration and the hosts file; if neither has it, from
+// the DNS server. What was found is kept as entries, which expire, and which lose an address to which an
 // allocation failed.
 type directory struct {
 	self   endpoint
 	static map[layer.Hash][]endpoint
 	hosts  hostsFile
+	dns    *resolver // nil: none
 
 	mu      sync.Mutex
 	entries map[layer.Hash]entry
@@ -78,8 +80,18 @@ func (d *directory) member(a netip.Addr) (endpoint, bool, error) {
 }
 
 // lookup returns the addresses for a name in the order in which to try them,
-// none if nobody is known. The result must not be changed.
-func (d *directory) lookup(name layer.Hash, now time.Time) ([]endpoint, error) {
+// none if nobody is known. It waits for the DNS server as long as ctx allows.
+// The result must not be changed.
+func (d *directory) lookup(ctx context.Context, name layer.Hash, now time.Time) ([]endpoint, error) {
+	addrs, err := d.local(name, now)
+	if err != nil || len(addrs) > 0 || d.dns == nil {
+		return addrs, err
+	}
+	return d.dns.lookup(ctx, name, now)
+}
+
+// local is the part of lookup that needs nobody else.
+func (d *directory) local(name layer.Hash, now time.Time) ([]endpoint, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if changed, err := d.hosts.refresh(); err != nil {
@@ -114,6 +126,9 @@ func (d *directory) resolveLocked(name layer.Hash) []endpoint {
 // failed drops an address after an allocation toward it failed. The last one
 // takes the entry with it, so that the sources are asked again.
 func (d *directory) failed(name layer.Hash, at endpoint) {
+	if d.dns != nil {
+		d.dns.failed(name, at)
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	e, ok := d.entries[name]

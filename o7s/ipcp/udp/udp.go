@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"o7gw/o7s/ipcp"
+	"o7gw/o7s/ipcp/udp/ddns"
 	"o7gw/o7s/layer"
 )
 
@@ -37,9 +38,12 @@ type IPCP struct {
 	mtu  int // largest packet of a flow, bytes
 	self endpoint
 	dir  *directory
-	sock *socket
-	out  *egress
+	// published is nil without a DNS server.
+	published *publisher
+	sock      *socket
+	out       *egress
 
+	dnsPort uint16 // of DNS servers; tests change it
 	names   ipcp.Registry
 	flows   flowTable
 	stats   counters
@@ -59,29 +63,20 @@ func New(t ipcp.Type, env ipcp.Env) (ipcp.IPCP, error) {
 	if t != ipcp.UDP4 && t != ipcp.UDP6 {
 		return nil, fmt.Errorf("new udp IPCP: type %v: %w", t, layer.ErrIPCPType)
 	}
-	p := new(IPCP)
+	p := &IPCP{dnsPort: ddns.Port}
 	p.Init(t, env, ipcp.Ops{
-		Bootstrap: p.bootstrap,
-		Register: func(_ context.Context, name layer.Hash) error {
-			p.names.Add(name)
-			return nil
-		},
-		Unregister: func(_ context.Context, name layer.Hash) error {
-			p.names.Remove(name)
-			return nil
-		},
-		Query:    p.query,
-		Allocate: p.allocate,
-		Close:    p.close,
+		Bootstrap:  p.bootstrap,
+		Register:   p.register,
+		Unregister: p.unregister,
+		Query:      p.query,
+		Allocate:   p.allocate,
+		Close:      p.close,
 	})
 	return p, nil
 }
 
 // bootstrap binds the socket and begins to serve.
 func (p *IPCP) bootstrap(_ context.Context, cfg ipcp.Config) (info ipcp.Info, err error) {
-	if cfg.UDP.DNS.IsValid() && !cfg.UDP.DNS.IsUnspecified() { // unspecified: none, as in the prototype
-		return info, fmt.Errorf("names from DNS server %v: %w; use the address map or the hosts file", cfg.UDP.DNS, layer.ErrNotSupported)
-	}
 	if p.self, err = ownAddress(p.Type(), cfg.UDP); err != nil {
 		return info, err
 	}
@@ -101,13 +96,14 @@ func (p *IPCP) bootstrap(_ context.Context, cfg ipcp.Config) (info ipcp.Info, er
 	if err != nil {
 		return info, err
 	}
+	p.useDNS(cfg.UDP)
 	p.sock, p.out = sock, newEgress(sock, &p.stats)
 	p.receiving.Go(newIngress(p).run)
 	p.Log().Debug("socket open", "addr", p.self.String(), "mtu", p.mtu, "gso", sock.gso.Load(), "gro", sock.gro)
 	return ipcp.Info{Layer: cfg.Layer, Hash: layer.MD5, MTU: p.mtu, MPL: MPL}, nil
 }
 
-// ownAddress checks the configured address.
+// ownAddress checks the configured addresses and returns the own one.
 func ownAddress(t ipcp.Type, cfg ipcp.UDPConfig) (endpoint, error) {
 	a, port := cfg.Addr, cfg.Port
 	if port == 0 {
@@ -120,24 +116,12 @@ func ownAddress(t ipcp.Type, cfg ipcp.UDPConfig) (endpoint, error) {
 		return endpoint{}, fmt.Errorf("cannot use IP address %v: %w", a, layer.ErrInvalid)
 	case a.Is4() != (t == ipcp.UDP4) || a.Is4In6():
 		return endpoint{}, fmt.Errorf("%v is no address of %v: %w", a, t, layer.ErrInvalid)
+	case cfg.DNS.IsMulticast():
+		return endpoint{}, fmt.Errorf("cannot use address %v of a DNS server: %w", cfg.DNS, layer.ErrInvalid)
 	case a.Is6() && a.IsLinkLocalUnicast() && a.Zone() == "":
 		return endpoint{}, fmt.Errorf("link-local address %v needs a zone, as in %v%%eth0: %w", a, a, layer.ErrInvalid)
 	}
 	return newEndpoint(netip.AddrPortFrom(a, port))
-}
-
-// query looks the name up in the address map and the hosts file. As in the
-// prototype, own registrations do not count: a name served here is found
-// only if the map says so.
-func (p *IPCP) query(_ context.Context, name layer.Hash) error {
-	addrs, err := p.dir.lookup(name, time.Now())
-	if err != nil {
-		return err
-	}
-	if len(addrs) == 0 {
-		return layer.ErrNoName
-	}
-	return nil
 }
 
 // close ends all flows, tells peers that understand it, and returns when the
@@ -145,6 +129,10 @@ func (p *IPCP) query(_ context.Context, name layer.Hash) error {
 func (p *IPCP) close() error {
 	if p.sock == nil {
 		return nil // never bootstrapped
+	}
+	if p.published != nil { // first: whoever looks finds nobody that closes
+		p.published.close()
+		p.dir.dns.running.Wait()
 	}
 	p.mu.Lock()
 	p.closing = true

@@ -282,7 +282,7 @@ func TestBootstrapRefuses(t *testing.T) {
 		"unspecified":      {Type: ipcp.UDP4, Layer: "l", UDP: ipcp.UDPConfig{Addr: netip.IPv4Unspecified()}},
 		"other family":     {Type: ipcp.UDP4, Layer: "l", UDP: ipcp.UDPConfig{Addr: netip.IPv6Loopback()}},
 		"nobody's address": {Type: ipcp.UDP4, Layer: "l", UDP: ipcp.UDPConfig{Addr: netip.MustParseAddr("192.0.2.1")}},
-		"DNS":              {Type: ipcp.UDP4, Layer: "l", UDP: ipcp.UDPConfig{Addr: good, DNS: good}},
+		"multicast DNS":    {Type: ipcp.UDP4, Layer: "l", UDP: ipcp.UDPConfig{Addr: good, DNS: netip.MustParseAddr("224.0.0.251")}},
 		"tiny MTU":         {Type: ipcp.UDP4, Layer: "l", UDP: ipcp.UDPConfig{Addr: good, MTU: 60}},
 		"unknown zone":     {Type: ipcp.UDP4, Layer: "l", UDP: ipcp.UDPConfig{Addr: netip.MustParseAddr("fe80::1%nosuch")}},
 	} {
