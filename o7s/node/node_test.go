@@ -25,8 +25,9 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// testPort keeps the tests away from a real node on this machine.
-const testPort = 13436
+// testPort keeps the tests away from a real node on this machine, and from
+// other runs of them.
+var testPort = uint16(30000 + os.Getpid()%10000)
 
 func start(t testing.TB, cfg Config) *Node {
 	t.Helper()

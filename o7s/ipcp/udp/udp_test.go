@@ -55,8 +55,9 @@ func acceptor(caps layer.Caps) (*upper, chan layer.Port) {
 
 var noUpper = &upper{func(r *layer.Request) { r.Ignore() }}
 
-// testPort keeps the tests away from a real node on this machine.
-const testPort = 13435
+// testPort keeps the tests away from a real node on this machine, and from
+// other runs of them.
+var testPort = uint16(20000 + os.Getpid()%10000)
 
 // start makes an operational IPC process at addr with the given address map.
 func start(t testing.TB, addr string, u layer.Upper, hosts map[string][]netip.Addr, change ...func(*ipcp.Config)) *IPCP {
