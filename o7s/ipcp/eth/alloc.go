@@ -28,7 +28,7 @@ func (p *IPCP) allocate(ctx context.Context, dst layer.Hash, qs qos.Spec, data [
 	if err := p.query(ctx, dst); err != nil { // its answer may have expired meanwhile
 		return nil, nil, err
 	}
-	if !p.linked.Load() {
+	if !p.ready() {
 		return nil, nil, fmt.Errorf("device %s is down or has no carrier: %w", p.device, layer.ErrFlowDown)
 	}
 	if _, ok := ctx.Deadline(); !ok {

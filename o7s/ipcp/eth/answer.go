@@ -63,24 +63,26 @@ func (p *IPCP) requested(r request, from mac) {
 func (a *answer) SetPeerCaps(c layer.Caps) { a.caps.Store(uint32(c)) }
 
 // Accept implements layer.Answerer. With data that does not fit into a frame,
-// or no endpoint left, the request stays open.
+// or no endpoint left, it refuses the request and returns an error.
 func (a *answer) Accept(data []byte) (layer.Port, error) {
 	p := a.ipcp
 	if most := p.maxManage - p.framing.fixedLen(); len(data) > most {
+		a.Refuse(layer.ErrInvalid)
 		return nil, fmt.Errorf("accept: reply data has %d bytes, above %d: %w", len(data), most, layer.ErrInvalid)
-	}
-	if a.done.Swap(true) {
-		return nil, fmt.Errorf("accept: request was answered before: %w", layer.ErrInvalid)
-	}
-	if !p.enter() {
-		return nil, fmt.Errorf("accept: %w", layer.ErrIPCPState)
 	}
 	f := p.newFlow(a.from, a.qos)
 	f.caps.Store(a.caps.Load())
 	if err := p.flows.add(f, time.Now()); err != nil {
-		a.done.Store(false)
-		p.replies.Done()
+		a.Refuse(layer.ErrNoMemory)
 		return nil, fmt.Errorf("accept: %w", err)
+	}
+	switch {
+	case a.done.Swap(true):
+		p.flows.remove(f, time.Now())
+		return nil, fmt.Errorf("accept: request was answered before: %w", layer.ErrInvalid)
+	case !p.enter():
+		p.flows.remove(f, time.Now())
+		return nil, fmt.Errorf("accept: %w", layer.ErrIPCPState)
 	}
 	f.aim(a.eid)
 	f.state.Store(up)

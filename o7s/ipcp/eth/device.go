@@ -90,9 +90,29 @@ func deviceAt(fd, index int) (device, error) {
 	if b, err = ask(unix.SIOCGIFFLAGS); err != nil {
 		return fail(err)
 	}
-	const ready = unix.IFF_UP | unix.IFF_RUNNING
-	d.up = binary.NativeEndian.Uint16(b)&ready == ready
+	flags := binary.NativeEndian.Uint16(b)
+	// The flag RUNNING says the same, but up to a second late.
+	carrier, err := r.carrier(fd)
+	if err != nil {
+		carrier = flags&unix.IFF_RUNNING != 0
+	}
+	d.up = flags&unix.IFF_UP != 0 && carrier
 	return d, nil
+}
+
+// carrier reports whether the device named in r has a carrier, if its driver
+// tells.
+func (r *ifreq) carrier(fd int) (bool, error) {
+	v := struct{ cmd, data uint32 }{cmd: unix.ETHTOOL_GLINK} // struct ethtool_value
+	e := struct {
+		name [unix.IFNAMSIZ]byte
+		data unsafe.Pointer
+		_    [24 - unsafe.Sizeof(uintptr(0))]byte
+	}{name: r.name, data: unsafe.Pointer(&v)} // struct ifreq with a pointer
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCETHTOOL, uintptr(unsafe.Pointer(&e))); errno != 0 {
+		return false, errno
+	}
+	return v.data != 0, nil
 }
 
 // alone refuses the device if another socket takes the same frames of it: two

@@ -17,7 +17,7 @@ const (
 	// askFor is how long an answer may come after its query was sent: as
 	// long as C waits. The asker may have given up by then.
 	askFor = 2 * time.Second
-	// askAgain is the least time between two queries for one name.
+	// askAgain is how long several askers make do with one query.
 	askAgain = 50 * time.Millisecond
 	// maxAddrs is how many devices are kept for one name.
 	maxAddrs = 16
@@ -43,6 +43,7 @@ type record struct {
 // question is a name query on the wire.
 type question struct {
 	sent     time.Time
+	waiting  int           // who wait for the answer
 	answered chan struct{} // closed by the first answer
 }
 
@@ -59,13 +60,13 @@ func (d *directory) lookup(name layer.Hash, now time.Time) []mac {
 	return at
 }
 
-// ask notes that the name is asked for, and returns what tells of the answer.
-// The query is to be sent then (ETH-11), but only if send is true: else one is
-// on the wire already.
-func (d *directory) ask(name layer.Hash, now time.Time) (answered <-chan struct{}, send bool) {
+// ask notes that the name is asked for, until leave is called. The query is to
+// be sent after that (ETH-11), but only if send is true: else somebody else has
+// just sent one, and waits too.
+func (d *directory) ask(name layer.Hash, now time.Time) (q *question, send bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	q := d.asked[name]
+	q = d.asked[name]
 	if q != nil {
 		select {
 		case <-q.answered: // and forgotten since
@@ -82,10 +83,18 @@ func (d *directory) ask(name layer.Hash, now time.Time) (answered <-chan struct{
 		q = &question{answered: make(chan struct{})}
 		d.asked[name] = q
 	}
-	if send = now.Sub(q.sent) >= askAgain; send {
+	if send = q.waiting == 0 || now.Sub(q.sent) >= askAgain; send {
 		q.sent = now
 	}
-	return q.answered, send
+	q.waiting++
+	return q, send
+}
+
+// leave ends waiting for an answer, which is still taken if it comes soon.
+func (d *directory) leave(q *question) {
+	d.mu.Lock()
+	q.waiting--
+	d.mu.Unlock()
 }
 
 // answer enters a device that serves the name. It reports false if nobody

@@ -39,3 +39,13 @@ func (p *IPCP) moved(to mac) {
 		}
 	}
 }
+
+// ready reports whether the device carries frames. News of a carrier that is
+// back may be a second late, so it is asked.
+func (p *IPCP) ready() bool {
+	if p.linked.Load() {
+		return true
+	}
+	d, err := deviceAt(p.sock.fd, p.index)
+	return err == nil && d.up
+}

@@ -22,18 +22,19 @@ func (p *IPCP) query(ctx context.Context, name layer.Hash) error {
 	if len(p.dir.lookup(name, time.Now())) > 0 {
 		return nil
 	}
-	if !p.linked.Load() {
+	if !p.ready() {
 		return fmt.Errorf("device %s is down or has no carrier: %w", p.device, layer.ErrNoName)
 	}
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
-	answered, send := p.dir.ask(name, time.Now())
+	q, send := p.dir.ask(name, time.Now())
+	defer p.dir.leave(q)
 	if send {
 		p.stats.queries.Add(1)
 		p.send(broadcast, qos.BestEffort, query{name})
 	}
 	select {
-	case <-answered:
+	case <-q.answered:
 		return nil
 	case <-ctx.Done():
 	}
