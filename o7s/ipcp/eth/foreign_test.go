@@ -34,6 +34,24 @@ func (w *wire) dial(t testing.TB, side int, f framing, to *IPCP) *foreign {
 	return c
 }
 
+// beside opens a foreign socket, which only sends, beside an IPC process.
+func (w *wire) beside(t testing.TB, side int, to *IPCP) *foreign {
+	t.Helper()
+	c := &foreign{t: t, f: dix, to: *to.self.Load(), s: &socket{stop: -1, links: -1}}
+	w.at(t, side, func() (err error) {
+		if c.s.fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0); err != nil {
+			return err
+		}
+		d, err := deviceNamed(c.s.fd, "v")
+		if err != nil {
+			return err
+		}
+		return unix.Bind(c.s.fd, &unix.SockaddrLinklayer{Ifindex: d.index})
+	})
+	t.Cleanup(func() { c.s.close() })
+	return c
+}
+
 // raw sends a frame as it is.
 func (c *foreign) raw(frame []byte) {
 	c.t.Helper()

@@ -82,15 +82,13 @@ func (in *ingress) run() {
 	p := in.ipcp
 	for calls := 0; !p.stopped.Load(); calls++ {
 		n := in.read()
-		if n == 0 {
-			if !p.sock.waitReadable() {
-				return
-			}
+		if n == 0 && !p.sock.waitReadable() {
+			return
 		}
-		if n == 0 || calls%newsEvery == 0 {
-			if p.sock.news() {
-				p.checkDevice()
-			}
+		if (n == 0 || calls%newsEvery == 0) && p.sock.news() {
+			p.checkDevice()
+		}
+		if n == 0 {
 			continue
 		}
 		p.stats.recvCalls.Add(1)

@@ -2,6 +2,8 @@
 
 package eth
 
+import "o7gw/o7s/layer"
+
 // checkDevice asks for the state of the device and tells the flows when it
 // changed. A device counts as up if it is set up and has a carrier (the
 // prototype looks at the first only). It runs in the receiving goroutine.
@@ -26,18 +28,18 @@ func (p *IPCP) checkDevice() {
 }
 
 // moved takes up the new address of the device. Peers know the flows by the
-// old one, so those have ended.
+// old one, so those end; peers that understand it are told, from the old one.
 func (p *IPCP) moved(to mac) {
 	p.Log().Warn("device has a new address, its flows end", "device", p.device, "addr", to.String())
 	if err := p.framing.attach(p.sock.fd, to); err != nil {
 		p.Log().Error("cannot receive for the new address", "device", p.device, "err", err)
 	}
-	p.self.Store(&to)
 	for f := range p.flows.all() {
-		if f.state.Load() == up {
-			f.end()
+		if f.state.Load() == up && f.shut() {
+			f.in.Notify(layer.Closed)
 		}
 	}
+	p.self.Store(&to)
 }
 
 // ready reports whether the device carries frames. News of a carrier that is
