@@ -21,14 +21,13 @@ func with(frame []byte, at int, b ...byte) []byte {
 }
 
 // Frames that nobody of good will sends: each is counted, none does harm. The
-// flow's peer is a process of ours on a device of its own, the attacker has
-// the same address, which is the worst case, or another one.
+// attacker has the address of the flow's peer, which is the worst case, or
+// another one.
 func TestHostileFrames(t *testing.T) {
 	w := newWire(t, 1500)
 	client, server, ports := w.pair(t, ipcp.EthDIX, layer.CapTeardown)
-	a, b := connect(t, client, server, ports, qos.Raw)
+	_, b := connect(t, client, server, ports, qos.Raw)
 	client.Close() // sends no teardown: no capabilities were set
-	_ = a
 	f := b.(*flow)
 	in := newSink(b)
 	c := w.dial(t, 0, dix, server)

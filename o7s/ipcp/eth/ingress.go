@@ -82,10 +82,14 @@ func (in *ingress) run() {
 	p := in.ipcp
 	for calls := 0; !p.stopped.Load(); calls++ {
 		n := in.read()
-		if n == 0 && !p.sock.waitReadable() {
-			return
+		news := calls%newsEvery == 0
+		if n == 0 {
+			var ok bool
+			if news, ok = p.sock.waitReadable(); !ok {
+				return
+			}
 		}
-		if (n == 0 || calls%newsEvery == 0) && p.sock.news() {
+		if news && p.sock.news() {
 			p.checkDevice()
 		}
 		if n == 0 {

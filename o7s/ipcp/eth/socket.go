@@ -104,11 +104,12 @@ func poll(fds []unix.PollFd) bool {
 	}
 }
 
-// waitReadable blocks until there are frames, or news of devices. It returns
-// false once wakeAll was called.
-func (s *socket) waitReadable() bool {
+// waitReadable blocks until there are frames or, which news tells, word of
+// devices. It returns false once wakeAll was called.
+func (s *socket) waitReadable() (news, ok bool) {
 	fds := [3]unix.PollFd{{Fd: int32(s.stop), Events: unix.POLLIN}, {Fd: int32(s.fd), Events: unix.POLLIN}, {Fd: int32(s.links), Events: unix.POLLIN}}
-	return poll(fds[:])
+	ok = poll(fds[:])
+	return fds[2].Revents != 0, ok
 }
 
 // waitWritable blocks until there is room, or returns false once wakeAll was
@@ -124,7 +125,7 @@ func (s *socket) waitWritable() bool {
 func (s *socket) news() bool {
 	var b [64]byte // the rest of each message is cut off
 	for any := false; ; any = true {
-		_, _, err := unix.Recvfrom(s.links, b[:], unix.MSG_DONTWAIT)
+		_, err := unix.Read(s.links, b[:])
 		if err != nil && err != unix.EINTR && err != unix.ENOBUFS {
 			return any
 		}
