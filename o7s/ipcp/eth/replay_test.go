@@ -47,6 +47,13 @@ func TestReplayedClient(t *testing.T) {
 			all := frames(t, s.f, s.file)
 			w := newWire(t, 1500)
 			var answer []byte // the C server's piggyback
+			for _, frame := range all {
+				if _, _, m := parse(t, s.f, frame, s.hash.Size()); m != nil {
+					if r, ok := m.(reply); ok {
+						answer = r.data
+					}
+				}
+			}
 			ports := make(chan layer.Port, 1)
 			server := w.start(t, 1, s.typ, &upper{func(r *layer.Request) {
 				p, err := r.Accept(answer)
@@ -59,13 +66,6 @@ func TestReplayedClient(t *testing.T) {
 			c := w.dial(t, 0, s.f, server)
 			client, _, _ := parse(t, s.f, all[0], s.hash.Size())
 			first, _ := s.f.ids()
-			for _, frame := range all {
-				if _, _, m := parse(t, s.f, frame, s.hash.Size()); m != nil {
-					if r, ok := m.(reply); ok {
-						answer = r.data
-					}
-				}
-			}
 			var port layer.Port
 			var in *sink
 			var eid uint16
