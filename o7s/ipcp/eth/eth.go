@@ -98,7 +98,7 @@ func (p *IPCP) bootstrap(_ context.Context, cfg ipcp.Config) (info ipcp.Info, er
 			p.framing.ethertype = ipcp.DefaultEthertype
 		}
 		if e := p.framing.ethertype; e < minEthertype || e > maxEthertype {
-			return info, fmt.Errorf("Ethertype 0x%04X is not in 0x%04X to 0x%04X: %w", e, minEthertype, maxEthertype, layer.ErrInvalid)
+			return info, fmt.Errorf("ethertype 0x%04X is not in 0x%04X to 0x%04X: %w", e, minEthertype, maxEthertype, layer.ErrInvalid)
 		}
 	}
 	sock, d, err := listen(cfg.Eth.Device, p.framing)

@@ -54,7 +54,7 @@ func (p *IPCP) queried(q query, from mac) {
 	}
 	// A C node forgets to look whether the answer came before it began to
 	// wait (ETH-11). We cannot know what kind of node asks.
-	p.later(replyDelay, func() { p.send(from, qos.BestEffort, queryReply{q.name}) })
+	p.later(replyDelay, func() { p.send(from, qos.BestEffort, queryReply(q)) })
 }
 
 // served notes who serves a name. It runs in the receiving goroutine.
