@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"o7gw/o7s/ipcp"
+	"o7gw/o7s/ipcp/eth"
 	"o7gw/o7s/ipcp/local"
 	"o7gw/o7s/ipcp/udp"
 	"o7gw/o7s/layer"
@@ -18,6 +19,8 @@ func Factory(t ipcp.Type, env ipcp.Env) (ipcp.IPCP, error) {
 		return local.New(env), nil
 	case ipcp.UDP4, ipcp.UDP6:
 		return udp.New(t, env)
+	case ipcp.EthDIX, ipcp.EthLLC:
+		return eth.New(t, env)
 	}
 	return nil, fmt.Errorf("IPCP type %s is not available yet: %w", t, layer.ErrIPCPType)
 }

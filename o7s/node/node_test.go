@@ -225,7 +225,7 @@ func TestManyDialsOverUDP(t *testing.T) {
 
 func TestUnknownTypes(t *testing.T) {
 	n := start(t, Config{})
-	for _, typ := range []ipcp.Type{ipcp.Unicast, ipcp.Broadcast, ipcp.EthDIX, ipcp.EthLLC} {
+	for _, typ := range []ipcp.Type{ipcp.Unicast, ipcp.Broadcast} {
 		_, err := n.IRM().CreateIPCP(typ, "x")
 		if !errors.Is(err, layer.ErrIPCPType) || !strings.Contains(err.Error(), "not available yet") ||
 			!strings.Contains(err.Error(), typ.String()) {

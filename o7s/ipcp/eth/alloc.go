@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package eth
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"o7gw/o7s/layer"
+	"o7gw/o7s/qos"
+)
+
+// allocTimeout is how long an allocation waits whose context has no deadline
+// (the prototype's default, spec 10 §2.6).
+const allocTimeout = 20 * time.Second
+
+// allocate sends a flow request to each device that is known to serve the name
+// in turn, until one accepts. None of them is sent twice: data, which is
+// opaque here, has an id that the responder takes only once. The time until
+// the deadline of ctx is shared among the devices that are left.
+func (p *IPCP) allocate(ctx context.Context, dst layer.Hash, qs qos.Spec, data []byte) (layer.Port, []byte, error) {
+	if most := p.maxManage - p.framing.fixedLen() - len(dst); len(data) > most {
+		return nil, nil, fmt.Errorf("request data has %d bytes, above %d: %w", len(data), most, layer.ErrInvalid)
+	}
+	if err := p.query(ctx, dst); err != nil { // its answer may have expired meanwhile
+		return nil, nil, err
+	}
+	if !p.ready() {
+		return nil, nil, fmt.Errorf("device %s is down or has no carrier: %w", p.device, layer.ErrFlowDown)
+	}
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, allocTimeout)
+		defer cancel()
+	}
+	last := fmt.Errorf("no time left: %w", layer.ErrTimedOut)
+	at := p.dir.lookup(dst, time.Now())
+	for i, a := range at {
+		if ctx.Err() != nil {
+			break
+		}
+		port, answer, err := p.try(ctx, len(at)-i, a, dst, qs, data)
+		if err == nil {
+			return port, answer, nil
+		}
+		last = err
+		if errors.Is(ctx.Err(), context.Canceled) || errors.Is(err, layer.ErrNoMemory) {
+			break // says nothing about the device
+		}
+		p.dir.failed(dst, a)
+	}
+	return nil, nil, last
+}
+
+// try makes one request, with a share of 1/left of the time.
+func (p *IPCP) try(ctx context.Context, left int, at mac, dst layer.Hash, qs qos.Spec, data []byte) (layer.Port, []byte, error) {
+	deadline, _ := ctx.Deadline()
+	ctx, cancel := context.WithTimeout(ctx, time.Until(deadline)/time.Duration(left))
+	defer cancel()
+
+	f := p.newFlow(at, qs)
+	f.answer = make(chan reply, 1)
+	if err := p.flows.add(f, time.Now()); err != nil {
+		return nil, nil, err
+	}
+	// The flow can be found and waits: no answer is too early.
+	p.send(at, f.cube, request{eid: f.eid, qos: qs, dst: dst, data: data})
+	select {
+	case r := <-f.answer:
+		return f.settled(r)
+	case <-ctx.Done():
+	}
+	if f.state.CompareAndSwap(pending, ended) {
+		p.flows.remove(f, time.Now())
+		f.in.Close()
+		switch err := ctx.Err(); {
+		case p.Context().Err() != nil:
+			return nil, nil, fmt.Errorf("IPCP closed: %w", layer.ErrIPCPState)
+		case errors.Is(err, context.DeadlineExceeded):
+			return nil, nil, fmt.Errorf("no answer from %v: %w", at, layer.ErrTimedOut)
+		default:
+			return nil, nil, err
+		}
+	}
+	return f.settled(<-f.answer) // it came at the last moment
+}
+
+// settled returns the outcome of a request.
+func (f *flow) settled(r reply) (layer.Port, []byte, error) {
+	if r.response != 0 {
+		f.in.Close()
+		return nil, nil, fmt.Errorf("refused by %v: %w", f.peer, refusal(r.response))
+	}
+	return f, r.data, nil
+}
+
+// refusal turns the number of a negative reply into an error. Peers send
+// negated numbers; -1 is the prototype's for anything.
+func refusal(response int32) layer.Errno {
+	if response < 0 && response != -response { // not the smallest of all
+		response = -response
+	}
+	return layer.Errno(response)
+}
+
+// replied hands a reply to the allocation that waits for it. It runs in the
+// receiving goroutine.
+func (p *IPCP) replied(r reply, from mac) {
+	f := p.flows.get(r.eid)
+	switch {
+	case f == nil || f.answer == nil || f.state.Load() != pending:
+		p.stats.stray.Add(1)
+		return
+	case f.peer != from: // ETH-9
+		p.stats.source.Add(1)
+		return
+	case r.response == 0 && !p.framing.validRemote(r.peerEID):
+		p.stats.malformed.Add(1)
+		return
+	}
+	next := ended
+	if r.response == 0 {
+		next = up
+		f.aim(r.peerEID)
+	}
+	if !f.state.CompareAndSwap(pending, next) {
+		p.stats.stray.Add(1) // given up this very moment
+		return
+	}
+	if next == up {
+		f.claim()
+	} else {
+		p.flows.remove(f, time.Now()) // ETH-14
+	}
+	p.stats.replies.Add(1)
+	r.data = bytes.Clone(r.data)
+	f.answer <- r
+}

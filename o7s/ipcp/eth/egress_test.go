@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package eth
+
+import (
+	"encoding/binary"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"o7gw/o7s/ipcp"
+	"o7gw/o7s/packet"
+	"o7gw/o7s/qos"
+)
+
+// pipe is a socket whose buffer is full as long as nobody reads the other
+// end, which a packet socket without a slow device never is.
+type pipe struct {
+	*socket
+	other int
+}
+
+func newPipe(t *testing.T) *pipe {
+	t.Helper()
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		t.Fatal(os.NewSyscallError("eventfd", err))
+	}
+	p := &pipe{socket: &socket{fd: fds[0], stop: stop, links: -1}, other: fds[1]}
+	t.Cleanup(func() {
+		p.close()
+		unix.Close(p.other)
+	})
+	return p
+}
+
+// next reads the number in the next frame.
+func (p *pipe) next(t *testing.T) uint32 {
+	t.Helper()
+	var b [64]byte
+	fds := []unix.PollFd{{Fd: int32(p.other), Events: unix.POLLIN}}
+	for {
+		n, err := unix.Read(p.other, b[:])
+		if n >= 4 {
+			return binary.BigEndian.Uint32(b[:])
+		}
+		if err != unix.EAGAIN && err != unix.EINTR {
+			t.Fatalf("read: %d, %v", n, err)
+		}
+		if n, _ := unix.Poll(fds, 5000); n == 0 {
+			t.Fatal("nothing comes")
+		}
+	}
+}
+
+func TestFullSocketBlocksNobody(t *testing.T) {
+	p := newPipe(t)
+	var c counters
+	e := newEgress(p.socket, &c)
+	e.enqueue(qos.BestEffort, numbers(0, 500))
+	eventually(t, "full socket", func() bool { return c.sendBlocked.Load() > 0 })
+	e.enqueue(qos.BestEffort, numbers(500, 300))
+	for i := range 800 {
+		if n := p.next(t); n != uint32(i) {
+			t.Fatalf("packet %d came as number %d", n, i)
+		}
+	}
+	eventually(t, "idle egress", func() bool {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		return !e.sending
+	})
+	// And it starts again.
+	e.enqueue(qos.VoiceCube, numbers(800, 1))
+	if n := p.next(t); n != 800 {
+		t.Errorf("got %d", n)
+	}
+	p.wakeAll()
+	e.close()
+	if s := c.sent.Load(); s != 801 {
+		t.Errorf("sent %d", s)
+	}
+}
+
+func TestFullQueueDropsAndCounts(t *testing.T) {
+	p := newPipe(t)
+	var c counters
+	e := newEgress(p.socket, &c)
+	const n = 3 * queueLimit
+	e.enqueue(qos.BestEffort, numbers(0, n))
+	if c.full.Load() != n-queueLimit {
+		t.Errorf("%d dropped of %d", c.full.Load(), n)
+	}
+	e.enqueue(qos.BestEffort, numbers(0, queueLimit))
+	before := c.full.Load()
+	e.manage(qos.BestEffort, buffers([]byte("manage"))[0]) // there is room for such
+	if c.full.Load() != before {
+		t.Error("a management message was dropped")
+	}
+	// Closing does not wait for somebody who never reads.
+	p.wakeAll()
+	e.close()
+	e.enqueue(qos.BestEffort, numbers(0, 1))
+	if c.full.Load() != before+1 {
+		t.Error("taken after the end")
+	}
+}
+
+func TestPriority(t *testing.T) {
+	var e egress
+	e.outlet.init(nil, nil)
+	e.queues[qos.BestEffort].push(numbers(0, 500), queueLimit)
+	e.queues[qos.VideoCube].push(numbers(1000, 500), queueLimit)
+	e.queues[qos.VoiceCube].push(numbers(2000, 500), queueLimit)
+	var order [5][3]int // batch, cube
+	for i := range order {
+		if n := e.takeLocked(); n != batchLimit {
+			t.Fatalf("batch of %d", n)
+		}
+		last := uint32(3000)
+		for _, b := range e.outlet.bufs[:batchLimit] {
+			n := binary.BigEndian.Uint32(b.Bytes())
+			order[i][n/1000]++
+			if n/1000 > last/1000 {
+				t.Fatal("a lower cube went first")
+			}
+			last = n
+		}
+		e.outlet.abandonInto(t)
+	}
+	// Voice leaves the others their share; when it is used up, video does.
+	want := [5][3]int{{8, 8, 112}, {8, 8, 112}, {8, 8, 112}, {8, 8, 112}, {8, 68, 52}}
+	if order != want {
+		t.Errorf("got %v, want %v", order, want)
+	}
+	for c := range e.queues {
+		e.queues[c].pop(&e.outlet, batchLimit)
+		e.outlet.abandonInto(t)
+	}
+}
+
+// abandonInto empties the outlet without a socket.
+func (o *outlet) abandonInto(*testing.T) {
+	o.drop(o.end - o.start)
+	o.start, o.end = 0, 0
+}
+
+// Several goroutines send on several flows at once; each sees its packets
+// arrive in order.
+func TestOrderOfEachSender(t *testing.T) {
+	client, server, ports := newWire(t, 1500).pair(t, ipcp.EthDIX, 0)
+	const senders, count = 4, 100 // all fit into a queue
+	var wg sync.WaitGroup
+	var sinks []*sink
+	for range 2 {
+		a, b := connect(t, client, server, ports, qos.Raw)
+		sinks = append(sinks, newSink(b))
+		for s := range senders {
+			wg.Go(func() {
+				for i := range count / 2 {
+					a.Send(numbers(s*count+2*i, 2))
+				}
+			})
+		}
+	}
+	wg.Wait()
+	for _, s := range sinks {
+		var next [senders]uint32
+		for _, p := range s.packets(t, senders*count) {
+			n := binary.BigEndian.Uint32(p)
+			if n%count != next[n/count] {
+				t.Fatalf("packet %d of sender %d came in place of %d", n%count, n/count, next[n/count])
+			}
+			next[n/count]++
+		}
+	}
+}
+
+func TestNoAllocationPerPacket(t *testing.T) {
+	client, server, ports := newWire(t, 1500).pair(t, ipcp.EthDIX, 0)
+	a, b := connect(t, client, server, ports, qos.Raw)
+	var got counter
+	b.Receive(&got)
+	var batch [packet.BatchSize]*packet.Buffer
+	sent := int64(0)
+	round := func() {
+		packet.GetBatch(batch[:], 1400)
+		for _, p := range batch {
+			p.SetLen(1400)
+		}
+		a.Send(batch[:])
+		sent += int64(len(batch))
+		for end := time.Now().Add(5 * time.Second); got.packets.Load() < sent; time.Sleep(10 * time.Microsecond) {
+			if time.Now().After(end) {
+				t.Fatal("packets were lost")
+			}
+		}
+	}
+	round()
+	round()
+	if n := testing.AllocsPerRun(200, round); n != 0 {
+		t.Errorf("%v allocations per batch of %d packets", n, len(batch))
+	}
+}
