@@ -46,18 +46,6 @@ func (p Policy) String() string {
 	return fmt.Sprintf("Policy(%d)", uint8(p))
 }
 
-// ParsePolicy returns the policy of a name typed by a user: round-robin,
-// spillover or spill.
-func ParsePolicy(s string) (Policy, error) {
-	switch s {
-	case "round-robin":
-		return RoundRobin, nil
-	case "spillover", "spill":
-		return Spillover, nil
-	}
-	return 0, fmt.Errorf("parse policy: %q is none of round-robin, spillover: %w", s, layer.ErrInvalid)
-}
-
 // SecurityPaths are the files of one side of a name; empty ones mean the
 // defaults of spec 40 §1.2.
 type SecurityPaths struct {
