@@ -16,6 +16,7 @@ import (
 
 	"o7gw/o7s/layer"
 	"o7gw/o7s/qos"
+	"o7gw/o7s/rib"
 )
 
 // Type is the type of an IPC process. Numbers are those of the prototype.
@@ -114,6 +115,8 @@ type IPCP interface {
 type Env struct {
 	Name  string       // of the IPC process
 	Upper layer.Upper  // receives flow requests
+	Below Below        // flows of the layers below; for types that are built on layers
+	RIB   *rib.Tree    // where to publish statistics; nil: nowhere
 	Log   *slog.Logger // never nil; has the component already
 }
 

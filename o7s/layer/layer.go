@@ -10,6 +10,7 @@ package layer
 
 import (
 	"context"
+	"errors"
 
 	"o7gw/o7s/packet"
 	"o7gw/o7s/qos"
@@ -34,6 +35,11 @@ type Layer interface {
 	// Join joins a broadcast layer, named by the hash of the layer's name.
 	Join(ctx context.Context, layer Hash) (Port, error)
 }
+
+// ErrNoAnswer is returned by Allocate when nothing came back in the time in which
+// a member of the layer answers: the request or its answer may have been
+// lost. Asking again, with a fresh piggyback, is safe (spec 60 §3.1).
+var ErrNoAnswer = errors.New("no answer to the flow request")
 
 // Upper is what an IPC process calls when a flow request arrives from the
 // network. FlowRequested must return at once; the answer may come later and
@@ -132,4 +138,12 @@ const (
 // The IRM tells them once what the peer announced, before the first packet.
 type PeerAware interface {
 	SetPeerCaps(c Caps)
+}
+
+// Queuer is implemented by ports that know how much waits in front of the
+// wire: congestion avoidance marks packets by it.
+type Queuer interface {
+	// Queued returns the number of packets that wait just now. It is cheap,
+	// and may be called from any goroutine.
+	Queued() int
 }

@@ -31,6 +31,7 @@ type Buffer struct {
 	buf      []byte // whole backing array
 	off, end int    // the packet is buf[off:end]
 	class    uint8  // index of its pool
+	cube     uint8  // see SetCube
 	free     bool   // in a pool; catches double release
 }
 
@@ -105,10 +106,20 @@ func (b *Buffer) TrimBack(n int) bool {
 	return true
 }
 
-// Clone returns a copy of the packet in a fresh buffer.
+// SetCube marks the packet with the QoS cube (package qos) in which a layer
+// shall carry it. The mark stays with the buffer inside a node, through all layers, and is 0,
+// best effort, in a fresh one. It raises a packet above the cube of its flow,
+// never below.
+func (b *Buffer) SetCube(c uint8) { b.cube = c }
+
+// Cube returns the mark that SetCube made.
+func (b *Buffer) Cube() uint8 { return b.cube }
+
+// Clone returns a copy of the packet, with its mark, in a fresh buffer.
 func (b *Buffer) Clone() *Buffer {
 	c := Get(b.Len())
 	c.Append(b.Bytes())
+	c.cube = b.cube
 	return c
 }
 

@@ -65,7 +65,7 @@ func GetBatch(bufs []*Buffer, n int) {
 	p.free = p.free[:rest]
 	p.mu.Unlock()
 	for _, b := range bufs[:k] {
-		b.off, b.end, b.free = Headroom, Headroom, false
+		b.off, b.end, b.cube, b.free = Headroom, Headroom, 0, false
 	}
 	for i := k; i < len(bufs); i++ {
 		bufs[i] = newBuffer(class)
