@@ -4,7 +4,7 @@
 // address is 32 random bits, and 0 is none. Everything else in a layer takes
 // addresses as numbers and may carry up to 64 bits.
 //
-// Random draws an address; Format and Parse are its text form.
+// Flat draws an address; Text and Parse are its text form.
 package addr
 
 import (
@@ -16,16 +16,16 @@ import (
 	"strings"
 )
 
-// Size is the length in bytes of the addresses that Random draws, and the
+// Size is the length in bytes of the addresses that Flat draws, and the
 // only one that the prototype knows.
 const Size = 4
 
-// draws is how often Random tries: with a working source it ends at the
+// draws is how often Flat tries: with a working source it ends at the
 // first, so more zeros than this are no accident.
 const draws = 16
 
-// Random draws an address from r, which is normally crypto/rand's Reader.
-func Random(r io.Reader) (uint64, error) {
+// Flat draws an address from r, which is normally crypto/rand's Reader.
+func Flat(r io.Reader) (uint64, error) {
 	var b [Size]byte
 	for range draws {
 		if _, err := io.ReadFull(r, b[:]); err != nil {
@@ -38,10 +38,10 @@ func Random(r io.Reader) (uint64, error) {
 	return 0, errors.New("draw address: the source yields only zeros")
 }
 
-// Format returns the text form: the bytes as the data transfer header carries
+// Text returns the text form: the bytes as the data transfer header carries
 // them, least significant first, in hexadecimal. 0x11223344 is "44.33.22.11".
 // An address of more than 32 bits has eight parts.
-func Format(a uint64) string {
+func Text(a uint64) string {
 	n := Size
 	if a>>(8*Size) != 0 {
 		n = 8

@@ -96,3 +96,6 @@ func (s *State) Drain(send func(p Peer, pkt []byte), routes func([]Route)) {}
 // Collision reports whether another member seems to have the own address: it
 // announces links in our name again and again.
 func (s *State) Collision() bool { return false }
+
+// Knows reports whether the address occurs in the layer.
+func (s *State) Knows(addr uint64) bool { return false }
