@@ -144,7 +144,7 @@ func (f *Flow) Close() error {
 func (f *Flow) release() error {
 	err := f.low.close()
 	if p := f.pusher.Load(); p != nil {
-		p.closed.Store(true)
+		p.in.Close()
 	}
 	if f.att.Dealloc != nil {
 		err = errors.Join(err, f.att.Dealloc())

@@ -64,42 +64,6 @@ func (h *Host) poller() (*ring.Poller, error) {
 	return h.poll, nil
 }
 
-// add begins the keepalives of a flow that has a timeout.
-func (h *Host) add(f *Flow) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.closed {
-		return net.ErrClosed
-	}
-	f.live.start(time.Now(), f.att.QoS.PeerTimeout())
-	if f.live.timeout == 0 {
-		return nil
-	}
-	heap.Push(&h.due, f)
-	if h.wake == nil {
-		h.wake = make(chan struct{}, 1)
-		h.done.Add(1)
-		go func() {
-			defer h.done.Done()
-			h.watch()
-		}()
-	} else if h.due[0] == f {
-		select {
-		case h.wake <- struct{}{}:
-		default:
-		}
-	}
-	return nil
-}
-
-func (h *Host) remove(f *Flow) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if f.live.index >= 0 && f.live.timeout != 0 {
-		heap.Remove(&h.due, f.live.index)
-	}
-}
-
 // watch checks flows when they are due.
 func (h *Host) watch() {
 	timer := time.NewTimer(0)
@@ -167,7 +131,7 @@ func (d dueFlows) Swap(i, j int) {
 
 func (d *dueFlows) Push(x any) {
 	f := x.(*Flow)
-	f.live.index = len(*d)
+	f.live.queued, f.live.index = true, len(*d)
 	*d = append(*d, f)
 }
 
@@ -176,6 +140,6 @@ func (d *dueFlows) Pop() any {
 	f := old[len(old)-1]
 	old[len(old)-1] = nil
 	*d = old[:len(old)-1]
-	f.live.index = -1
+	f.live.queued = false
 	return f
 }

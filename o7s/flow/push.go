@@ -3,7 +3,6 @@
 package flow
 
 import (
-	"sync"
 	"sync/atomic"
 
 	"o7gw/o7s/layer"
@@ -12,14 +11,11 @@ import (
 
 // pusher stands between the lower end and the receiver of a flow in push
 // mode: it takes the keepalives out, and makes the calls one at a time, since
-// the peer timeout comes from another goroutine than the packets.
+// the peer timeout comes from another goroutine than the packets. No lock is
+// held in a call: what a receiver does may well come back to it.
 type pusher struct {
-	to     layer.Receiver
-	closed atomic.Bool // the flow was closed here
-
-	mu   sync.Mutex // held in calls of to
-	over bool
-	down bool
+	in   layer.Inbox
+	down atomic.Bool
 }
 
 // Receive hands all packets to r from now on, run to completion: on the
@@ -27,15 +23,16 @@ type pusher struct {
 // keepalives; the death of the peer is layer.Closed. Once. Calls that read
 // fail with ErrPushed from now on. r may call Close, but not close the Host.
 func (f *Flow) Receive(r layer.Receiver) error {
-	p := &pusher{to: r}
+	p := new(pusher)
 	if !f.pusher.CompareAndSwap(nil, p) {
 		return ErrPushed
 	}
 	f.set(pushing, true)
 	f.low.wakeReaders()
 	if f.closed.Load() {
-		p.closed.Store(true)
+		p.in.Close()
 	}
+	p.in.Receive(r)
 	if err := f.low.push(p, f.host); err != nil {
 		return err
 	}
@@ -46,36 +43,14 @@ func (f *Flow) Receive(r layer.Receiver) error {
 }
 
 // Packets takes packets of the lower end.
-func (p *pusher) Packets(pkts []*packet.Buffer) {
-	pkts = withoutKeepalives(pkts)
-	if len(pkts) == 0 {
-		return
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.over || p.closed.Load() {
-		packet.ReleaseBatch(pkts)
-		return
-	}
-	p.to.Packets(pkts)
-}
+func (p *pusher) Packets(pkts []*packet.Buffer) { p.in.Deliver(withoutKeepalives(pkts)) }
 
 // Event takes a change of the lower end.
 func (p *pusher) Event(e layer.Event) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.over || p.closed.Load() {
-		return
-	}
-	switch e {
-	case layer.Closed:
-		p.over = true
-	case layer.Down, layer.Up:
-		if down := e == layer.Down; down == p.down {
+	if e != layer.Closed {
+		if down := e == layer.Down; p.down.Swap(down) == down {
 			return
-		} else {
-			p.down = down
 		}
 	}
-	p.to.Event(e)
+	p.in.Notify(e)
 }

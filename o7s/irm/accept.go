@@ -73,8 +73,8 @@ func (p *Process) acceptDirect(r *request) (*Flow, error) {
 		there.close()
 		return nil, err
 	}
-	i.infoBy(c.cause(), "Flow %d accepted (direct) by %d for %v.", server.id, p.info.PID, text(r.n.name))
-	i.infoBy(c.cause(), "Flow %d allocated (direct) for %d to %v.", client.id, c.info.PID, text(r.n.name))
+	i.infoBy(c.cause(), "Flow %d accepted (direct) by %d for %v.", server.id, p.pid(), text(r.n.name))
+	i.infoBy(c.cause(), "Flow %d allocated (direct) for %d to %v.", client.id, c.pid(), text(r.n.name))
 	return server, nil
 }
 
@@ -116,6 +116,11 @@ func (p *Process) acceptNetwork(r *request) (*Flow, error) {
 		return nil, ErrDetached
 	}
 	r.settleLocked()
+	if !r.fitsLocked(p) { // since just now
+		i.mu.Unlock()
+		r.refuse(layer.ErrIPCP)
+		return nil, errText("the layer of the requester stands on the IPCP", layer.ErrIPCP)
+	}
 	f := p.addFlowLocked(r.n.name, r.qs)
 	f.server, f.mpl, f.cause = true, r.m.info.MPL, cause{m: r.m}
 	f.carryLocked(r.m)
@@ -137,7 +142,7 @@ func (p *Process) acceptNetwork(r *request) (*Flow, error) {
 	if err := f.ready(wire{port: port, mtu: port.MTU()}); err != nil {
 		return nil, err
 	}
-	i.infoBy(f.cause, "Flow %d accepted by %d for %v (uid %d).", f.id, p.info.PID, text(r.n.name), p.info.Creds.UID)
+	i.infoBy(f.cause, "Flow %d accepted by %d for %v (uid %d).", f.id, p.pid(), text(r.n.name), p.info.Creds.UID)
 	return f, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"o7gw/o7s/layer"
@@ -72,7 +73,7 @@ func (p *Process) Alloc(ctx context.Context, s string, qs qos.Spec) (*Flow, erro
 	}
 	ctx, cancel := p.call(ctx)
 	defer cancel()
-	p.irm.infoBy(p.cause(), "Allocating flow for %d to %v (uid %d).", p.info.PID, text(s), p.info.Creds.UID)
+	p.irm.infoBy(p.cause(), "Allocating flow for %d to %v (uid %d).", p.pid(), text(s), p.info.Creds.UID)
 	f, err := p.allocDirect(ctx, s, qs)
 	if f == nil && err == nil {
 		f, err = p.allocLayer(ctx, s, qs)
@@ -93,16 +94,16 @@ func (p *Process) allocDirect(ctx context.Context, s string, qs qos.Spec) (*Flow
 		return nil, ErrDetached
 	}
 	n := i.names[s]
-	if n == nil || !i.servedLocked(n) {
+	r := &request{irm: i, n: n, qs: qs, client: p, done: make(chan struct{})}
+	if n == nil || !i.servedLocked(r) {
 		i.mu.Unlock()
 		return nil, nil
 	}
-	r := &request{irm: i, n: n, qs: qs, client: p, done: make(chan struct{})}
 	if err := r.submitLocked(); err != nil {
 		i.mu.Unlock()
 		return nil, err
 	}
-	if r.state == queued && !n.serverLocked() {
+	if r.state == queued && !n.serverLocked(r) {
 		i.autostartLocked(n)
 	}
 	i.mu.Unlock()
@@ -113,18 +114,19 @@ func (p *Process) allocDirect(ctx context.Context, s string, qs qos.Spec) (*Flow
 	return r.flow, r.err
 }
 
-// servedLocked reports whether a flow to the name may find an acceptor on
-// this node. A process that merely inherited the name and never accepted does not
-// count: it may be a client of the same program.
-func (i *IRM) servedLocked(n *name) bool {
-	return n.active.Len() > 0 || n.serverLocked() || n.start.comingLocked() || i.canStartLocked(n)
+// servedLocked reports whether the request may find an acceptor on this node.
+// A process that merely inherited the name and never accepted does not count: it
+// may be a client of the same program.
+func (i *IRM) servedLocked(r *request) bool {
+	n := r.n
+	return n.waiterForLocked(r) != nil || n.serverLocked(r) || n.start.comingLocked() || i.canStartLocked(n)
 }
 
-// serverLocked reports whether a process serves the name, even if it is busy
-// just now.
-func (n *name) serverLocked() bool {
+// serverLocked reports whether a process that may have the request serves the
+// name, even if it is busy just now.
+func (n *name) serverLocked(r *request) bool {
 	for p, b := range n.procs {
-		if b.explicit || b.listeners > 0 || p.serves {
+		if (b.explicit || b.listeners > 0 || p.serves) && r.fitsLocked(p) {
 			return true
 		}
 	}
@@ -134,7 +136,7 @@ func (n *name) serverLocked() bool {
 // allocLayer asks the layers.
 func (p *Process) allocLayer(ctx context.Context, s string, qs qos.Spec) (*Flow, error) {
 	i := p.irm
-	m, hash, err := i.findLayer(ctx, s)
+	m, hash, err := i.findLayer(ctx, p, s)
 	if err != nil {
 		return nil, err
 	}
@@ -159,7 +161,7 @@ func (p *Process) allocLayer(ctx context.Context, s string, qs qos.Spec) (*Flow,
 	if err := f.ready(wire{port: port, mtu: port.MTU()}); err != nil {
 		return nil, err
 	}
-	i.infoBy(p.cause(), "Flow %d allocated for %d to %v.", f.id, p.info.PID, text(s))
+	i.infoBy(p.cause(), "Flow %d allocated for %d to %v.", f.id, p.pid(), text(s))
 	return f, nil
 }
 
@@ -169,16 +171,20 @@ func (p *Process) pendingFlow(s string, qs qos.Spec, m *member) (*Flow, error) {
 	if p.closed {
 		return nil, ErrDetached
 	}
+	if !m.mayCarryLocked(p) { // since just now
+		return nil, errText("the layer that knows the name stands on the IPCP", layer.ErrIPCP)
+	}
 	f := p.addFlowLocked(s, qs)
 	f.mpl = m.info.MPL
 	f.carryLocked(m)
 	return f, nil
 }
 
-// findLayer returns the first layer that knows the name, and its hash there.
-func (i *IRM) findLayer(ctx context.Context, s string) (*member, layer.Hash, error) {
+// findLayer returns the first layer that knows the name and may carry a flow
+// of the process, and the hash of the name there.
+func (i *IRM) findLayer(ctx context.Context, p *Process, s string) (*member, layer.Hash, error) {
 	i.mu.Lock()
-	members := i.layersLocked()
+	members := slices.DeleteFunc(i.layersLocked(), func(m *member) bool { return !m.mayCarryLocked(p) })
 	algos := make([]layer.HashAlgo, len(members))
 	for k, m := range members {
 		algos[k] = m.info.Hash

@@ -81,10 +81,10 @@ func (p *Process) Bind(s string) error {
 		err = errText("it is bound already", ErrExists)
 	}
 	if err != nil {
-		return fmt.Errorf("bind process %d to name %q: %w", p.info.PID, s, err)
+		return fmt.Errorf("bind %v to name %q: %w", p, s, err)
 	}
 	b.explicit = true
-	i.infoBy(p.cause(), "Bound process %d to name %v.", p.info.PID, text(n.name))
+	i.infoBy(p.cause(), "Bound process %d to name %v.", p.pid(), text(n.name))
 	return nil
 }
 
@@ -96,16 +96,62 @@ func (p *Process) Unbind(s string) error {
 	b := p.names[n]
 	if b == nil || !b.explicit && !b.inherited {
 		i.mu.Unlock()
-		return fmt.Errorf("unbind process %d from name %q: it is not bound: %w", p.info.PID, s, ErrNotFound)
+		return fmt.Errorf("unbind %v from name %q: it is not bound: %w", p, s, ErrNotFound)
 	}
 	b.explicit, b.inherited = false, false
 	if b.unusedLocked() {
 		p.unbindLocked(n)
 	}
 	i.mu.Unlock()
-	i.infoBy(p.cause(), "Unbound process %d from name %v.", p.info.PID, text(s))
+	i.infoBy(p.cause(), "Unbound process %d from name %v.", p.pid(), text(s))
 	i.tidy(n)
 	return nil
+}
+
+// String names the process in errors.
+func (p *Process) String() string {
+	if p.member != nil {
+		return fmt.Sprintf("IPCP %d", p.member.id)
+	}
+	return fmt.Sprintf("process %d", p.info.PID)
+}
+
+// BindIPCP binds an IPC process that stands on layers to a name, which is
+// created if it is missing: it then accepts the flows to the name. Being bound
+// already is an error.
+func (i *IRM) BindIPCP(id int, s string) error {
+	p, err := i.ipcpProcess(id)
+	if err != nil {
+		return fmt.Errorf("bind IPCP %d to name %q: %w", id, s, err)
+	}
+	i.mu.Lock()
+	if _, err := i.needNameLocked(s); err != nil {
+		i.mu.Unlock()
+		return fmt.Errorf("bind IPCP %d to name %q: %w", id, s, err)
+	}
+	i.mu.Unlock()
+	return p.Bind(s)
+}
+
+// UnbindIPCP takes it back.
+func (i *IRM) UnbindIPCP(id int, s string) error {
+	p, err := i.ipcpProcess(id)
+	if err != nil {
+		return fmt.Errorf("unbind IPCP %d from name %q: %w", id, s, err)
+	}
+	return p.Unbind(s)
+}
+
+// ipcpProcess returns the process that an IPC process is.
+func (i *IRM) ipcpProcess(id int) (*Process, error) {
+	m, err := i.member(id)
+	switch {
+	case err != nil:
+		return nil, err
+	case m.proc == nil:
+		return nil, errText(fmt.Sprintf("type %v accepts no flows", m.typ), layer.ErrNotSupported)
+	}
+	return m.proc, nil
 }
 
 // BindProcess binds the process of that pid to a name, which is created if it
@@ -161,14 +207,11 @@ func (i *IRM) UnbindProcess(pid int, s string) error {
 func (i *IRM) processesLocked(pid int) ([]*Process, error) {
 	var ps []*Process
 	for p := range i.procs {
-		if p.info.PID == pid {
+		if p.info.PID == pid && p.member == nil {
 			ps = append(ps, p)
 		}
 	}
 	if ps == nil {
-		if m, err := i.memberLocked(pid); err == nil {
-			return nil, errText(fmt.Sprintf("it is an IPCP, and type %v accepts no flows", m.typ), layer.ErrNotSupported)
-		}
 		return nil, errText("no such process is attached", ErrNotFound)
 	}
 	return ps, nil

@@ -50,7 +50,7 @@ func (n *fakeNet) factory(t ipcp.Type, env ipcp.Env) (ipcp.IPCP, error) {
 	switch t {
 	case ipcp.Local:
 		return local.New(env), nil
-	case ipcp.UDP4, ipcp.UDP6, ipcp.Broadcast:
+	case ipcp.UDP4, ipcp.UDP6, ipcp.Unicast, ipcp.Broadcast:
 	default:
 		return nil, layer.ErrIPCPType
 	}

@@ -96,18 +96,16 @@ func (f *Flow) Dealloc() {
 	f.dead = true
 	i.flows.removeLocked(f.id)
 	delete(f.p.flows, f)
-	if f.m != nil {
-		f.m.flows--
-	}
+	f.dropLocked()
 	used := f.state == Allocated
 	i.mu.Unlock()
 	// Nobody changes the wire of a dead flow.
 	if used {
-		i.infoBy(f.cause, "Deallocating flow %d for process %d (timeout: 0 s).", f.id, f.p.info.PID)
+		i.infoBy(f.cause, "Deallocating flow %d for process %d (timeout: 0 s).", f.id, f.p.pid())
 	}
 	f.wire.close()
 	if used {
-		i.infoBy(f.cause, "Completed deallocation of flow_id %d by process %d.", f.id, f.p.info.PID)
+		i.infoBy(f.cause, "Completed deallocation of flow_id %d by process %d.", f.id, f.p.pid())
 	}
 }
 
@@ -123,6 +121,22 @@ func (p *Process) addFlowLocked(s string, qs qos.Spec) *Flow {
 func (f *Flow) carryLocked(m *member) {
 	f.m = m
 	m.flows++
+	if u := f.p.member; u != nil {
+		u.on[m]++
+	}
+}
+
+// dropLocked takes it back.
+func (f *Flow) dropLocked() {
+	if f.m == nil {
+		return
+	}
+	f.m.flows--
+	if u := f.p.member; u != nil {
+		if u.on[f.m]--; u.on[f.m] == 0 {
+			delete(u.on, f.m)
+		}
+	}
 }
 
 func (f *Flow) readyLocked(w wire) { f.wire, f.state = w, Allocated }

@@ -60,6 +60,9 @@ func (i *IRM) ListFlows() []FlowInfo {
 		if f.m != nil {
 			info.IPCP = f.m.id
 		}
+		if u := f.p.member; u != nil {
+			info.User = u.id
+		}
 		list = append(list, info)
 	}
 	slices.SortFunc(list, func(a, b FlowInfo) int { return cmp.Compare(a.ID, b.ID) })

@@ -68,10 +68,13 @@ func (r *request) enqueue() error {
 	case i.names[r.n.name] != r.n: // destroyed just now
 		return layer.ErrNoName
 	}
+	if i.circularLocked(r) {
+		return errText("it comes through a layer that stands on the IPCP which serves the name", layer.ErrIPCP)
+	}
 	if err := r.submitLocked(); err != nil {
 		return err
 	}
-	if r.state == queued && !r.n.serverLocked() {
+	if r.state == queued && !r.n.serverLocked(r) {
 		i.autostartLocked(r.n)
 	}
 	if r.state == queued {

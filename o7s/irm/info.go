@@ -62,6 +62,7 @@ type NameInfo struct {
 
 	Programs   []ProgramBinding
 	Processes  []int // pids bound to the name, ascending
+	IPCPs      []BoundIPCP
 	Registered []Registration
 }
 
@@ -70,6 +71,12 @@ type Registration struct {
 	IPCP int // its id
 	Name string
 	Hash layer.Hash
+}
+
+// BoundIPCP is an IPC process that accepts flows for a name.
+type BoundIPCP struct {
+	ID   int
+	Name string
 }
 
 // ProcessInfo describes an attached process.
@@ -112,6 +119,7 @@ type FlowInfo struct {
 	ID     int
 	Name   string // service name, or layer name of a broadcast flow
 	PID    int    // process that uses it
+	User   int    // id of the IPC process that uses it; 0: none does
 	UID    uint32
 	Server bool // accepted, not asked for
 	Direct bool // between two processes of this node

@@ -27,10 +27,10 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"time"
 
+	"o7gw/o7s/flow"
 	"o7gw/o7s/ipcp"
 	"o7gw/o7s/layer"
 	"o7gw/o7s/log"
@@ -62,7 +62,8 @@ type IRM struct {
 	stop context.CancelFunc
 	wg   sync.WaitGroup // goroutines; Add only under mu while !closed
 
-	oap oap.Server
+	oap  oap.Server
+	host *flow.Host // serves the flows that IPC processes use
 
 	userQuota, remoteQuota log.Quota // see infoBy
 
@@ -91,6 +92,7 @@ func New(o Options) *IRM {
 		base:     o.Log,
 		log:      o.Log.With("component", "irmd"),
 		spawn:    o.Spawn,
+		host:     flow.NewHost(),
 		now:      o.Now,
 		names:    make(map[string]*name),
 		hashes:   make(map[layer.Hash]*name),
@@ -126,15 +128,15 @@ func (i *IRM) Close(ctx context.Context) error {
 	i.infof("IRMd shutting down...")
 	procs := make([]*Process, 0, len(i.procs))
 	for p := range i.procs {
-		procs = append(procs, p)
+		if p.member == nil { // else it ends with the IPC process
+			procs = append(procs, p)
+		}
 	}
 	i.stopChildrenLocked(false)
 	i.mu.Unlock()
 
 	i.stop()
-	i.mu.Lock()
-	members := i.ipcps
-	i.mu.Unlock()
+	members := i.topDown()
 	unhook := context.AfterFunc(ctx, func() {
 		for _, m := range members {
 			m.stop() // ends what they do just now
@@ -145,7 +147,7 @@ func (i *IRM) Close(ctx context.Context) error {
 		p.Close()
 	}
 	err := i.waitChildren(ctx)
-	for _, m := range slices.Backward(members) {
+	for _, m := range members {
 		if e := m.leave(); e != nil && err == nil {
 			err = fmt.Errorf("close IPCP %d: %w", m.id, e)
 		}
@@ -153,5 +155,8 @@ func (i *IRM) Close(ctx context.Context) error {
 	i.mu.Lock()
 	i.ipcps = nil
 	i.mu.Unlock()
+	if e := i.host.Close(); e != nil && err == nil {
+		err = e
+	}
 	return err
 }

@@ -37,7 +37,7 @@ func (p *Process) Join(ctx context.Context, layerName string) (*Flow, error) {
 	if err := f.ready(wire{port: port, mtu: port.MTU()}); err != nil {
 		return fail(err)
 	}
-	p.irm.infoBy(p.cause(), "Flow %d allocated for %d to layer %v.", f.id, p.info.PID, text(layerName))
+	p.irm.infoBy(p.cause(), "Flow %d allocated for %d to layer %v.", f.id, p.pid(), text(layerName))
 	return f, nil
 }
 

@@ -24,13 +24,15 @@ type member struct {
 
 	op   sync.Mutex // one of bootstrap, enroll and close at a time
 	ipcp ipcp.IPCP  // set before the member is visible
+	proc *Process   // as which it uses flows of layers below; nil: it uses none
 	addr string     // guarded by irm.mu, as are the rest
 	info ipcp.Info
 
 	joined  bool // in a layer
 	gone    bool
 	flows   int
-	pending int // requests from the network that wait for an acceptor
+	on      map[*member]int // members that carry flows for it, and how many each
+	pending int             // requests from the network that wait for an acceptor
 }
 
 // componentOf returns the log component of an IPC process (spec 40 §8).
@@ -51,14 +53,10 @@ func (i *IRM) CreateIPCP(t ipcp.Type, name string) (int, error) {
 	if err := checkName(name); err != nil {
 		return fail(err)
 	}
-	m := &member{irm: i, name: name, typ: t}
-	m.ctx, m.stop = context.WithCancel(context.Background())
-	p, err := i.factory(t, ipcp.Env{Name: name, Upper: m, Log: i.base.With("component", componentOf(t))})
+	m, err := i.newMember(t, name)
 	if err != nil {
-		m.stop()
 		return fail(err)
 	}
-	m.ipcp = p
 	if err := i.addMember(m); err != nil {
 		m.close()
 		return fail(err)
@@ -67,17 +65,54 @@ func (i *IRM) CreateIPCP(t ipcp.Type, name string) (int, error) {
 	return m.id, nil
 }
 
+// newMember makes an IPC process that nobody sees yet.
+func (i *IRM) newMember(t ipcp.Type, name string) (*member, error) {
+	m := &member{irm: i, name: name, typ: t, on: make(map[*member]int)}
+	i.mu.Lock()
+	err := i.freeLocked(name)
+	if err == nil {
+		i.lastIPCP++
+		m.id = i.lastIPCP
+	}
+	i.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	m.ctx, m.stop = context.WithCancel(context.Background())
+	env := ipcp.Env{Name: name, Upper: m, Log: i.base.With("component", componentOf(t))}
+	if standsOnLayers(t) {
+		b, err := i.newBelow(m)
+		if err != nil {
+			m.stop()
+			return nil, err
+		}
+		m.proc, env.Below = b.p, b
+	}
+	if m.ipcp, err = i.factory(t, env); err != nil {
+		m.stop()
+		m.detach()
+		return nil, err
+	}
+	return m, nil
+}
+
+// freeLocked returns nil if an IPC process of that name can be made.
+func (i *IRM) freeLocked(name string) error {
+	switch {
+	case i.closed:
+		return layer.ErrIRMd
+	case slices.ContainsFunc(i.ipcps, func(o *member) bool { return o.name == name }):
+		return errText("there is one of that name", ErrExists)
+	}
+	return nil
+}
+
 func (i *IRM) addMember(m *member) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if i.closed {
-		return layer.ErrIRMd
+	if err := i.freeLocked(m.name); err != nil {
+		return err
 	}
-	if slices.ContainsFunc(i.ipcps, func(o *member) bool { return o.name == m.name }) {
-		return errText("there is one of that name", ErrExists)
-	}
-	i.lastIPCP++
-	m.id = i.lastIPCP
 	i.ipcps = append(slices.Clone(i.ipcps), m)
 	slices.SortFunc(i.ipcps, func(a, b *member) int {
 		return cmp.Or(cmp.Compare(a.typ, b.typ), cmp.Compare(a.id, b.id))
@@ -151,7 +186,16 @@ func (m *member) close() error {
 	m.stop()
 	m.op.Lock()
 	defer m.op.Unlock()
-	return m.ipcp.Close()
+	err := m.ipcp.Close()
+	m.detach()
+	return err
+}
+
+// detach ends the flows below and the bindings of the IPC process.
+func (m *member) detach() {
+	if m.proc != nil {
+		m.proc.Close()
+	}
 }
 
 // ListIPCPs returns the IPC processes by type and id, the order in which one
@@ -173,8 +217,8 @@ func (i *IRM) ListIPCPs() []IPCPInfo {
 	return list
 }
 
-// layers returns the members through which names may be reached, in order of
-// choice.
+// layersLocked returns the members through which names may be reached, in
+// order of choice.
 func (i *IRM) layersLocked() []*member {
 	list := make([]*member, 0, len(i.ipcps))
 	for _, m := range i.ipcps {

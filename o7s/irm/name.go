@@ -181,8 +181,13 @@ func (n *name) infoLocked() NameInfo {
 		Programs: slices.Clone(n.programs),
 	}
 	for p := range n.procs {
-		info.Processes = append(info.Processes, p.info.PID)
+		if m := p.member; m != nil {
+			info.IPCPs = append(info.IPCPs, BoundIPCP{ID: m.id, Name: m.name})
+		} else {
+			info.Processes = append(info.Processes, p.info.PID)
+		}
 	}
+	slices.SortFunc(info.IPCPs, func(a, b BoundIPCP) int { return cmp.Compare(a.ID, b.ID) })
 	slices.Sort(info.Processes)
 	info.Processes = slices.Compact(info.Processes)
 	for _, m := range slices.SortedFunc(maps.Keys(n.registered), func(a, b *member) int { return cmp.Compare(a.id, b.id) }) {

@@ -374,7 +374,7 @@ func TestBindProcess(t *testing.T) {
 		t.Errorf("unknown process: %v", err)
 	}
 	id, _ := inLayer(t, i, ipcp.UDP4, "net")
-	if err := i.BindProcess(id, "svc"); !errors.Is(err, layer.ErrNotSupported) {
+	if err := i.BindIPCP(id, "svc"); !errors.Is(err, layer.ErrNotSupported) {
 		t.Errorf("shim: %v", err)
 	}
 	if err := p.Unbind("svc"); err != nil {
@@ -420,7 +420,7 @@ func TestIPCPs(t *testing.T) {
 	if _, err := i.CreateIPCP(ipcp.UDP4, "loc"); !errors.Is(err, ErrExists) {
 		t.Errorf("same name: %v", err)
 	}
-	if _, err := i.CreateIPCP(ipcp.Unicast, "uni"); !errors.Is(err, layer.ErrIPCPType) || !strings.Contains(err.Error(), "uni") {
+	if _, err := i.CreateIPCP(ipcp.EthLLC, "uni"); !errors.Is(err, layer.ErrIPCPType) || !strings.Contains(err.Error(), "uni") {
 		t.Errorf("unknown type: %v", err)
 	}
 	ctx := t.Context()

@@ -29,10 +29,11 @@ type ProcInfo struct {
 
 // Process is an application process as the IRM knows it (spec 40 §2.1).
 type Process struct {
-	irm  *IRM
-	info ProcInfo
-	ctx  context.Context // ends when Close begins
-	stop context.CancelFunc
+	irm    *IRM
+	info   ProcInfo
+	member *member         // the IPC process that it is; nil: an application
+	ctx    context.Context // ends when Close begins
+	stop   context.CancelFunc
 
 	// Guarded by IRM.mu.
 	closed  bool
@@ -54,10 +55,15 @@ func (b *binding) unusedLocked() bool { return !b.explicit && !b.inherited && b.
 
 // Attach makes a process known. It inherits the names that are bound to its
 // program.
-func (i *IRM) Attach(info ProcInfo) (*Process, error) {
+func (i *IRM) Attach(info ProcInfo) (*Process, error) { return i.attach(info, nil) }
+
+// attach is Attach for an application, or for an IPC process that uses flows
+// itself.
+func (i *IRM) attach(info ProcInfo, m *member) (*Process, error) {
 	p := &Process{
 		irm:     i,
 		info:    info,
+		member:  m,
 		names:   make(map[*name]*binding),
 		waiters: make(map[*waiter]struct{}),
 		flows:   make(map[*Flow]struct{}),
@@ -75,8 +81,18 @@ func (i *IRM) Attach(info ProcInfo) (*Process, error) {
 		}
 	}
 	i.mu.Unlock()
-	i.infoBy(p.cause(), "Process added: %d (%v).", info.PID, text(filepath.Base(info.Program)))
+	if m == nil {
+		i.infoBy(p.cause(), "Process added: %d (%v).", info.PID, text(filepath.Base(info.Program)))
+	}
 	return p, nil
+}
+
+// pid is what log lines call the process: an IPC process by its id.
+func (p *Process) pid() int {
+	if p.member != nil {
+		return p.member.id
+	}
+	return p.info.PID
 }
 
 // runs reports whether the process inherits the name from the binding.
@@ -117,15 +133,20 @@ func (p *Process) Close() {
 	for _, n := range bound {
 		i.tidy(n)
 	}
-	i.infoBy(p.cause(), "Process removed: %d.", p.info.PID)
+	if p.member == nil {
+		i.infoBy(p.cause(), "Process removed: %d.", p.info.PID)
+	}
 }
 
-// ListProcesses returns the attached processes by pid.
+// ListProcesses returns the attached processes by pid, without IPC processes.
 func (i *IRM) ListProcesses() []ProcessInfo {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	list := make([]ProcessInfo, 0, len(i.procs))
 	for p := range i.procs {
+		if p.member != nil {
+			continue
+		}
 		info := ProcessInfo{
 			PID: p.info.PID, Program: p.info.Program, UID: p.info.Creds.UID,
 			Accepts: len(p.waiters), Flows: len(p.flows),

@@ -70,7 +70,7 @@ const (
 // in the queue. Choosing the acceptor and handing over is one step, so no two
 // requests can get the same.
 func (r *request) submitLocked() error {
-	if r.n.active.Len() == 0 && r.n.pending.Len() >= maxPending {
+	if r.n.pending.Len() >= maxPending && r.n.waiterForLocked(r) == nil {
 		return errText("too many requests wait for the name", ErrBusy)
 	}
 	if r.m != nil {
@@ -88,11 +88,35 @@ func (r *request) submitLocked() error {
 
 // dispatchLocked brings waiting requests and waiting acceptors together.
 func (n *name) dispatchLocked() {
-	for n.pending.Len() > 0 && n.active.Len() > 0 {
-		r := n.pending.Front().Value.(*request)
-		r.takeLocked()
-		n.active.Front().Value.(*waiter).giveLocked(r)
+	for e := n.pending.Front(); e != nil && n.active.Len() > 0; {
+		r := e.Value.(*request)
+		e = e.Next()
+		if w := n.waiterForLocked(r); w != nil {
+			r.takeLocked()
+			w.giveLocked(r)
+		}
 	}
+}
+
+// waiterForLocked returns the waiter whose turn it is, of those that may have
+// the request.
+func (n *name) waiterForLocked(r *request) *waiter {
+	for e := n.active.Front(); e != nil; e = e.Next() {
+		if w := e.Value.(*waiter); r.fitsLocked(w.p) {
+			return w
+		}
+	}
+	return nil
+}
+
+// requestForLocked returns the oldest request that the process may have.
+func (n *name) requestForLocked(p *Process) *request {
+	for e := n.pending.Front(); e != nil; e = e.Next() {
+		if r := e.Value.(*request); r.fitsLocked(p) {
+			return r
+		}
+	}
+	return nil
 }
 
 func (r *request) takeLocked() {

@@ -108,10 +108,8 @@ func (p *Process) waiterLocked(s string) (*waiter, *request, error) {
 			continue
 		}
 		n.start.servedLocked()
-		if e := n.pending.Front(); e != nil {
-			if r := e.Value.(*request); oldest == nil || r.deadline.Before(oldest.deadline) {
-				oldest = r
-			}
+		if r := n.requestForLocked(p); r != nil && (oldest == nil || r.deadline.Before(oldest.deadline)) {
+			oldest = r
 		}
 	}
 	if oldest != nil {
