@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"o7gw/o7s/ipcp"
+	"o7gw/o7s/ipcp/egress"
 	"o7gw/o7s/packet"
 	"o7gw/o7s/qos"
 )
@@ -63,93 +64,29 @@ func (p *pipe) next(t *testing.T) uint32 {
 func TestFullSocketBlocksNobody(t *testing.T) {
 	p := newPipe(t)
 	var c counters
-	e := newEgress(p.socket, &c)
-	e.enqueue(qos.BestEffort, numbers(0, 500))
+	e := egress.New(newOutlet(p.socket, &c), &c.egress)
+	e.Enqueue(nil, qos.BestEffort, numbers(0, 500))
 	eventually(t, "full socket", func() bool { return c.sendBlocked.Load() > 0 })
-	e.enqueue(qos.BestEffort, numbers(500, 300))
+	if n := e.Queued(qos.BestEffort); n == 0 {
+		t.Error("a full socket, and nothing waits")
+	}
+	e.Enqueue(nil, qos.BestEffort, numbers(500, 300))
 	for i := range 800 {
 		if n := p.next(t); n != uint32(i) {
 			t.Fatalf("packet %d came as number %d", n, i)
 		}
 	}
-	eventually(t, "idle egress", func() bool {
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		return !e.sending
-	})
+	eventually(t, "idle egress", func() bool { return c.sent.Load() == 800 && e.Queued(qos.BestEffort) == 0 })
 	// And it starts again.
-	e.enqueue(qos.VoiceCube, numbers(800, 1))
+	e.Enqueue(nil, qos.VoiceCube, numbers(800, 1))
 	if n := p.next(t); n != 800 {
 		t.Errorf("got %d", n)
 	}
 	p.wakeAll()
-	e.close()
+	e.Close()
 	if s := c.sent.Load(); s != 801 {
 		t.Errorf("sent %d", s)
 	}
-}
-
-func TestFullQueueDropsAndCounts(t *testing.T) {
-	p := newPipe(t)
-	var c counters
-	e := newEgress(p.socket, &c)
-	const n = 3 * queueLimit
-	e.enqueue(qos.BestEffort, numbers(0, n))
-	if c.full.Load() != n-queueLimit {
-		t.Errorf("%d dropped of %d", c.full.Load(), n)
-	}
-	e.enqueue(qos.BestEffort, numbers(0, queueLimit))
-	before := c.full.Load()
-	e.manage(qos.BestEffort, buffers([]byte("manage"))[0]) // there is room for such
-	if c.full.Load() != before {
-		t.Error("a management message was dropped")
-	}
-	// Closing does not wait for somebody who never reads.
-	p.wakeAll()
-	e.close()
-	e.enqueue(qos.BestEffort, numbers(0, 1))
-	if c.full.Load() != before+1 {
-		t.Error("taken after the end")
-	}
-}
-
-func TestPriority(t *testing.T) {
-	var e egress
-	e.outlet.init(nil, nil)
-	e.queues[qos.BestEffort].push(numbers(0, 500), queueLimit)
-	e.queues[qos.VideoCube].push(numbers(1000, 500), queueLimit)
-	e.queues[qos.VoiceCube].push(numbers(2000, 500), queueLimit)
-	var order [5][3]int // batch, cube
-	for i := range order {
-		if n := e.takeLocked(); n != batchLimit {
-			t.Fatalf("batch of %d", n)
-		}
-		last := uint32(3000)
-		for _, b := range e.outlet.bufs[:batchLimit] {
-			n := binary.BigEndian.Uint32(b.Bytes())
-			order[i][n/1000]++
-			if n/1000 > last/1000 {
-				t.Fatal("a lower cube went first")
-			}
-			last = n
-		}
-		e.outlet.abandonInto(t)
-	}
-	// Voice leaves the others their share; when it is used up, video does.
-	want := [5][3]int{{8, 8, 112}, {8, 8, 112}, {8, 8, 112}, {8, 8, 112}, {8, 68, 52}}
-	if order != want {
-		t.Errorf("got %v, want %v", order, want)
-	}
-	for c := range e.queues {
-		e.queues[c].pop(&e.outlet, batchLimit)
-		e.outlet.abandonInto(t)
-	}
-}
-
-// abandonInto empties the outlet without a socket.
-func (o *outlet) abandonInto(*testing.T) {
-	o.drop(o.end - o.start)
-	o.start, o.end = 0, 0
 }
 
 // Several goroutines send on several flows at once; each sees its packets

@@ -6,7 +6,7 @@
 // bit with the C prototype 0.23.
 //
 // Start with New and IPCP.Bootstrap. The way of a packet out is flow.Send,
-// egress.enqueue, outlet.send; the way in is ingress.run, ingress.frame,
+// egress.Enqueue, outlet.Send; the way in is ingress.run, ingress.frame,
 // layer.Inbox. Both framings are in frame.go and wire.go. Allocation is in
 // alloc.go (requester) and answer.go (responder), names are in names.go, the
 // state of the device in link.go.
@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"o7gw/o7s/ipcp"
+	"o7gw/o7s/ipcp/egress"
 	"o7gw/o7s/layer"
 	"o7gw/o7s/packet"
 	"o7gw/o7s/qos"
@@ -47,7 +48,7 @@ type IPCP struct {
 	mtu       int    // largest packet of a flow, bytes
 	maxManage int    // largest management message, bytes
 	sock      *socket
-	out       *egress
+	out       *egress.Egress[struct{}]
 
 	self    atomic.Pointer[mac] // address of the device
 	linked  atomic.Bool         // the device is up and has a carrier
@@ -115,7 +116,7 @@ func (p *IPCP) bootstrap(_ context.Context, cfg ipcp.Config) (info ipcp.Info, er
 	p.self.Store(&d.addr)
 	p.linked.Store(d.up)
 	p.flows.first, p.flows.last = p.framing.ids()
-	p.sock, p.out = sock, newEgress(sock, &p.stats)
+	p.sock, p.out = sock, egress.New(newOutlet(sock, &p.stats), &p.stats.egress)
 	p.receiving.Go(newIngress(p).run)
 	p.Log().Debug("socket open", "device", d.name, "addr", d.addr.String(), "mtu", p.mtu, "up", d.up)
 	if !d.up {
@@ -145,7 +146,7 @@ func (p *IPCP) send(to mac, cube qos.Cube, m message) {
 	h := b.Prepend(fr.headerLen())
 	fr.head(h, to, *p.self.Load(), fr.manageID(), fr.manageID())
 	fr.setLen(h, n)
-	p.out.manage(cube, b)
+	p.out.Manage(nil, cube, b)
 }
 
 // begin begins an answer to the network, ended with later. It reports false,
@@ -202,7 +203,7 @@ func (p *IPCP) close() error {
 	flows := slices.DeleteFunc(slices.Collect(p.flows.all()), func(f *flow) bool { return !f.shut() })
 	p.stopped.Store(true)
 	err := p.sock.wakeAll()
-	p.out.close()
+	p.out.Close()
 	p.receiving.Wait()
 	// Nobody else delivers any more.
 	for _, f := range flows {

@@ -41,6 +41,7 @@ type flow struct {
 var (
 	_ layer.Port      = (*flow)(nil)
 	_ layer.PeerAware = (*flow)(nil)
+	_ layer.Queuer    = (*flow)(nil)
 )
 
 // newFlow makes a flow in state pending. The peer is known before the endpoint
@@ -109,7 +110,7 @@ func (f *flow) Send(pkts []*packet.Buffer) {
 			copy(h, f.head[:])
 			fr.setLen(h, l)
 		}
-		f.ipcp.out.enqueue(f.cube, pkts[start:i])
+		f.ipcp.out.Enqueue(nil, f.cube, pkts[start:i])
 		if i < len(pkts) {
 			f.ipcp.stats.tooLong.Add(1)
 			pkts[i].Release()
@@ -120,6 +121,9 @@ func (f *flow) Send(pkts []*packet.Buffer) {
 
 // Receive implements layer.Port.
 func (f *flow) Receive(r layer.Receiver) { f.in.Receive(r) }
+
+// Queued implements layer.Queuer.
+func (f *flow) Queued() int { return f.ipcp.out.Queued(f.cube) }
 
 // MTU implements layer.Port.
 func (f *flow) MTU() int { return f.ipcp.mtu }

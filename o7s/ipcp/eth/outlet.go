@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"o7gw/o7s/packet"
+	"o7gw/o7s/ipcp/egress"
 )
 
 // mmsghdr is struct mmsghdr of sendmmsg(2) and recvmmsg(2).
@@ -16,76 +16,81 @@ type mmsghdr struct {
 	n   uint32 // bytes that were sent or received
 }
 
-// outlet hands a batch of frames to the kernel with one sendmmsg, which reads
-// from the buffers themselves. It is not safe for concurrent use.
+// item is a frame. Its destination is in its header.
+type item = egress.Item[struct{}]
+
+// outlet is the egress.Outlet of a socket. It hands a batch of frames to the
+// kernel with one sendmmsg, which reads from the buffers themselves. It is not
+// safe for concurrent use.
 type outlet struct {
 	sock  *socket
 	stats *counters
 
-	bufs       [batchLimit]*packet.Buffer
-	start, end int // bufs[start:end] are not sent yet
+	items []item // not sent yet
 
-	msgs [batchLimit]mmsghdr
-	iovs [batchLimit]unix.Iovec
+	msgs [egress.Batch]mmsghdr
+	iovs [egress.Batch]unix.Iovec
 }
 
-func (o *outlet) init(s *socket, c *counters) {
-	o.sock, o.stats = s, c
+func newOutlet(s *socket, c *counters) *outlet {
+	o := &outlet{sock: s, stats: c}
 	for i := range o.msgs {
 		o.msgs[i].hdr.Iov = &o.iovs[i]
 		o.msgs[i].hdr.SetIovlen(1)
 	}
+	return o
 }
 
-// send hands over what there is. It returns false if the socket is full:
-// call it again when it is writable.
-func (o *outlet) send() bool {
-	for i := o.start; i < o.end; i++ {
-		b := o.bufs[i].Bytes()
+// Wait implements egress.Outlet.
+func (o *outlet) Wait() bool { return o.sock.waitWritable() }
+
+// Send implements egress.Outlet.
+func (o *outlet) Send(items []item) int {
+	o.items = items
+	for i, it := range items {
+		b := it.Buf.Bytes()
 		o.iovs[i].Base = unsafe.SliceData(b)
 		o.iovs[i].SetLen(len(b))
 	}
-	for o.start < o.end {
-		done, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(o.sock.fd), uintptr(unsafe.Pointer(&o.msgs[o.start])), uintptr(o.end-o.start), 0, 0, 0)
+	for len(o.items) > 0 {
+		first := &o.msgs[len(items)-len(o.items)]
+		done, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(o.sock.fd), uintptr(unsafe.Pointer(first)), uintptr(len(o.items)), 0, 0, 0)
 		o.stats.sendCalls.Add(1)
 		switch errno {
 		case 0:
-			o.sent(int(done))
+			o.sent(unsafe.Slice(first, done))
 		case unix.EAGAIN:
 			o.stats.sendBlocked.Add(1)
-			return false
+			return len(items) - len(o.items)
 		case unix.EINTR:
 		case unix.ENETDOWN, unix.ENXIO, unix.ENODEV: // the device is down or gone, for all of them
-			o.abandon()
+			o.refused(len(o.items))
 		default: // ENOBUFS: the device's queue is full; EMSGSIZE: its MTU shrank
-			o.stats.sendFail.Add(1)
-			o.drop(1)
+			o.refused(1)
 		}
 	}
-	o.start, o.end = 0, 0
-	return true
+	return len(items)
 }
 
-// sent forgets the first n frames.
-func (o *outlet) sent(n int) {
+// sent forgets the first frames, of these messages.
+func (o *outlet) sent(msgs []mmsghdr) {
 	size := uint64(0)
-	for _, m := range o.msgs[o.start : o.start+n] {
-		size += uint64(m.n)
+	for i := range msgs {
+		size += uint64(msgs[i].n)
 	}
-	o.stats.sent.Add(uint64(n))
+	o.stats.sent.Add(uint64(len(msgs)))
 	o.stats.sentBytes.Add(size)
-	o.drop(n)
+	o.release(len(msgs))
 }
 
-// drop releases the first n frames.
-func (o *outlet) drop(n int) {
-	packet.ReleaseBatch(o.bufs[o.start : o.start+n]) // clears the slice
-	o.start += n
+// refused drops the first n frames.
+func (o *outlet) refused(n int) {
+	o.stats.sendFail.Add(uint64(n))
+	o.release(n)
 }
 
-// abandon drops what is not sent.
-func (o *outlet) abandon() {
-	o.stats.sendFail.Add(uint64(o.end - o.start))
-	o.drop(o.end - o.start)
-	o.start, o.end = 0, 0
+// release gives back the buffers of the first n frames.
+func (o *outlet) release(n int) {
+	egress.Release(o.items[:n])
+	o.items = o.items[n:]
 }

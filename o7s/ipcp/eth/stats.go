@@ -2,7 +2,11 @@
 
 package eth
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"o7gw/o7s/ipcp/egress"
+)
 
 // Stats counts what happened since the start. Packets are those of flows, not
 // management messages, unless said otherwise.
@@ -51,7 +55,8 @@ type counters struct {
 	received, recvBytes, recvCalls                               atomic.Uint64
 	queries, requests, replies, teardowns, unregistered          atomic.Uint64
 	superseded, linkChanges                                      atomic.Uint64
-	tooLong, notUp, full, sendFail                               atomic.Uint64
+	tooLong, notUp, sendFail                                     atomic.Uint64
+	egress                                                       egress.Drops
 	short, oversize, foreign, noFlow, source, malformed, unknown atomic.Uint64
 	stray, busy                                                  atomic.Uint64
 }
@@ -78,8 +83,8 @@ func (p *IPCP) Stats() Stats {
 		Unregistered:  c.unregistered.Load(),
 		DropTooLong:   c.tooLong.Load(),
 		DropNotUp:     c.notUp.Load(),
-		DropFull:      c.full.Load(),
-		DropSendFail:  c.sendFail.Load(),
+		DropFull:      c.egress.Full.Load(),
+		DropSendFail:  c.sendFail.Load() + c.egress.Abandoned.Load(),
 		DropShort:     c.short.Load(),
 		DropOversize:  c.oversize.Load(),
 		DropForeign:   c.foreign.Load(),

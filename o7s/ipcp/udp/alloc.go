@@ -65,7 +65,7 @@ func (p *IPCP) try(ctx context.Context, left int, at endpoint, dst layer.Hash, q
 	f.answer = make(chan reply, 1)
 	p.flows.add(f, time.Now())
 	// The flow can be found and waits: no answer is too early (UDP-7).
-	p.out.manage(&f.peer, f.cube, request{eid: f.eid, qos: qs, dst: dst, data: data}.append)
+	p.send(&f.peer, f.cube, request{eid: f.eid, qos: qs, dst: dst, data: data}.append)
 	select {
 	case r := <-f.answer:
 		return f.settled(r)

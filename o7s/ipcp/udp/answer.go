@@ -116,7 +116,7 @@ func (a *answer) Ignore() {
 func (a *answer) reply(to *peer, cube qos.Cube, message func() reply) {
 	send := func() {
 		defer a.ipcp.replies.Done()
-		a.ipcp.out.manage(to, cube, message().append)
+		a.ipcp.send(to, cube, message().append)
 		a.ipcp.waiting.Add(-1)
 	}
 	if wait := replyDelay - time.Since(a.arrived); a.caps.Load() == 0 && wait > 0 {

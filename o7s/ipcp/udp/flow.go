@@ -42,6 +42,7 @@ type flow struct {
 var (
 	_ layer.Port      = (*flow)(nil)
 	_ layer.PeerAware = (*flow)(nil)
+	_ layer.Queuer    = (*flow)(nil)
 )
 
 // remoteEnd returns the other end.
@@ -77,7 +78,7 @@ func (f *flow) Send(pkts []*packet.Buffer) {
 		for ; i < len(pkts) && pkts[i].Len() <= mtu; i++ {
 			binary.BigEndian.PutUint32(pkts[i].Prepend(eidLen), eid)
 		}
-		f.ipcp.out.enqueue(&f.peer, f.cube, pkts[start:i])
+		f.ipcp.out.Enqueue(&f.peer, f.cube, pkts[start:i])
 		if i < len(pkts) {
 			f.ipcp.stats.tooLong.Add(1)
 			pkts[i].Release()
@@ -88,6 +89,9 @@ func (f *flow) Send(pkts []*packet.Buffer) {
 
 // Receive implements layer.Port.
 func (f *flow) Receive(r layer.Receiver) { f.in.Receive(r) }
+
+// Queued implements layer.Queuer.
+func (f *flow) Queued() int { return f.ipcp.out.Queued(f.cube) }
 
 // MTU implements layer.Port.
 func (f *flow) MTU() int { return f.ipcp.mtu }
@@ -112,7 +116,7 @@ func (f *flow) shut() bool {
 	f.ipcp.flows.remove(f, time.Now())
 	if was == up && layer.Caps(f.caps.Load())&layer.CapTeardown != 0 {
 		// Behind the data of the flow, in the same queue.
-		f.ipcp.out.manage(&f.peer, f.cube, teardown{peerEID: f.eid, eid: f.remote.Load()}.append)
+		f.ipcp.send(&f.peer, f.cube, teardown{peerEID: f.eid, eid: f.remote.Load()}.append)
 	}
 	return true
 }

@@ -53,7 +53,7 @@ func TestHostileDatagrams(t *testing.T) {
 
 	// From the peer's own address, but with a wrong EID.
 	before := server.Stats().DropStray
-	client.out.manage(&a.(*flow).peer, qos.BestEffort, teardown{peerEID: a.(*flow).eid ^ 1, eid: f.eid}.append)
+	client.send(&a.(*flow).peer, qos.BestEffort, teardown{peerEID: a.(*flow).eid ^ 1, eid: f.eid}.append)
 	eventually(t, "wrong teardown", func() bool { return server.Stats().DropStray == before+1 })
 
 	// A C sender forgets its header in the limit: that much is received.

@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"o7gw/o7s/packet"
+	"o7gw/o7s/ipcp/egress"
 )
 
 const (
@@ -32,7 +32,11 @@ type mmsghdr struct {
 // segmentControl is a control message UDP_SEGMENT: header, u16, padding.
 type segmentControl [24]byte
 
-// outlet hands a batch of datagrams to the kernel: one sendmmsg, in which
+// item is a datagram and where it goes.
+type item = egress.Item[peer]
+
+// outlet is the egress.Outlet of a socket. It hands a batch of datagrams to
+// the kernel: one sendmmsg, in which
 // consecutive datagrams of equal size to one destination are one message that
 // the kernel or the device segments (GSO). The kernel reads from the buffers
 // themselves. It is not safe for concurrent use.
@@ -40,30 +44,33 @@ type outlet struct {
 	sock  *socket
 	stats *counters
 
-	items      [batchLimit]item
-	start, end int // items[start:end] are not sent yet
+	items []item // not sent yet
 
-	// Made anew for each call, from start on.
-	msgs     [batchLimit]mmsghdr
-	counts   [batchLimit]int // items in each message
-	iovs     [batchLimit]unix.Iovec
-	controls [batchLimit]segmentControl
+	// Made anew for each call.
+	msgs     [egress.Batch]mmsghdr
+	counts   [egress.Batch]int // items in each message
+	iovs     [egress.Batch]unix.Iovec
+	controls [egress.Batch]segmentControl
 }
 
-func (o *outlet) init(s *socket, c *counters) {
-	o.sock, o.stats = s, c
+func newOutlet(s *socket, c *counters) *outlet {
+	o := &outlet{sock: s, stats: c}
 	for i := range o.controls {
 		h := (*unix.Cmsghdr)(unsafe.Pointer(&o.controls[i]))
 		h.Level, h.Type = unix.SOL_UDP, unix.UDP_SEGMENT
 		h.SetLen(unix.CmsgLen(2))
 	}
+	return o
 }
 
-// send hands over what there is. It returns false if the socket is full:
-// call it again when it is writable.
-func (o *outlet) send() bool {
+// Wait implements egress.Outlet.
+func (o *outlet) Wait() bool { return o.sock.wait(unix.POLLOUT) }
+
+// Send implements egress.Outlet.
+func (o *outlet) Send(items []item) int {
+	o.items = items
 	doubt := 0
-	for o.start < o.end {
+	for len(o.items) > 0 {
 		n := o.fill()
 		done, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(o.sock.fd), uintptr(unsafe.Pointer(&o.msgs)), uintptr(n), 0, 0, 0)
 		o.stats.sendCalls.Add(1)
@@ -73,7 +80,7 @@ func (o *outlet) send() bool {
 			doubt = 0
 		case unix.EAGAIN:
 			o.stats.sendBlocked.Add(1)
-			return false
+			return len(items) - len(o.items)
 		case unix.EINTR:
 		default:
 			// Earlier errors concern the receiving goroutine.
@@ -85,29 +92,28 @@ func (o *outlet) send() bool {
 			o.refused(errno)
 		}
 	}
-	o.start, o.end = 0, 0
-	return true
+	return len(items)
 }
 
-// fill makes the messages for items[start:end], and returns how many.
+// fill makes the messages for the items, and returns how many.
 func (o *outlet) fill() int {
 	gso := o.sock.gso.Load()
 	n := 0
-	for i := o.start; i < o.end; n++ {
+	for i := 0; i < len(o.items); n++ {
 		first := i
-		to, size, sum := o.items[i].to, o.items[i].buf.Len(), 0
+		to, size, sum := o.items[i].To, o.items[i].Buf.Len(), 0
 		limit := 1
 		if gso && !to.noGSO.Load() {
 			limit = maxSegments
 		}
-		for ; i < o.end && i-first < limit; i++ {
+		for ; i < len(o.items) && i-first < limit; i++ {
 			it := o.items[i]
-			l := it.buf.Len()
-			if it.to != to && it.to.at != to.at || l > size || sum+l > maxGroup && i > first {
+			l := it.Buf.Len()
+			if it.To != to && it.To.at != to.at || l > size || sum+l > maxGroup && i > first {
 				break
 			}
 			sum += l
-			b := it.buf.Bytes()
+			b := it.Buf.Bytes()
 			o.iovs[i].Base = unsafe.SliceData(b)
 			o.iovs[i].SetLen(l)
 			if l < size { // only the last may be shorter
@@ -134,18 +140,18 @@ func (o *outlet) fill() int {
 
 // sent forgets the items of the first n messages.
 func (o *outlet) sent(n int) {
-	first, groups, size := o.start, 0, uint32(0)
+	done, groups, size := 0, 0, uint32(0)
 	for i := range n {
-		o.start += o.counts[i]
+		done += o.counts[i]
 		size += o.msgs[i].n
 		if o.counts[i] > 1 {
 			groups++
 		}
 	}
-	o.stats.sent.Add(uint64(o.start - first))
+	o.stats.sent.Add(uint64(done))
 	o.stats.sentBytes.Add(uint64(size))
 	o.stats.gsoBatches.Add(uint64(groups))
-	o.release(first, o.start)
+	o.release(done)
 }
 
 // refused deals with an error for the first message. A group is tried again
@@ -158,13 +164,12 @@ func (o *outlet) refused(errno unix.Errno) {
 			o.sock.gsoOff(errno)
 			return
 		case unix.EINVAL, unix.EMSGSIZE: // segments above the MTU of the path, say
-			o.gsoOffTo(o.items[o.start].to, errno)
+			o.gsoOffTo(o.items[0].To, errno)
 			return
 		}
 	}
 	o.stats.sendFail.Add(uint64(o.counts[0]))
-	o.start += o.counts[0]
-	o.release(o.start-o.counts[0], o.start)
+	o.release(o.counts[0])
 }
 
 // gsoOffTo ends segmentation toward one peer.
@@ -174,19 +179,8 @@ func (o *outlet) gsoOffTo(to *peer, why error) {
 	}
 }
 
-// abandon drops what is not sent.
-func (o *outlet) abandon() {
-	o.stats.sendFail.Add(uint64(o.end - o.start))
-	o.release(o.start, o.end)
-	o.start, o.end = 0, 0
-}
-
-// release gives back the buffers of items[i:j].
-func (o *outlet) release(i, j int) {
-	var bufs [batchLimit]*packet.Buffer
-	for k := i; k < j; k++ {
-		bufs[k-i] = o.items[k].buf
-		o.items[k] = item{}
-	}
-	packet.ReleaseBatch(bufs[:j-i])
+// release gives back the buffers of the first n items.
+func (o *outlet) release(n int) {
+	egress.Release(o.items[:n])
+	o.items = o.items[n:]
 }

@@ -2,7 +2,11 @@
 
 package udp
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"o7gw/o7s/ipcp/egress"
+)
 
 // Stats counts what happened since the start. Packets are those of flows, not
 // management messages, unless said otherwise.
@@ -52,7 +56,8 @@ type counters struct {
 	received, recvBytes, recvCalls, groBatches          atomic.Uint64
 	requests, replies, teardowns, unregistered          atomic.Uint64
 	unreachable, superseded                             atomic.Uint64
-	tooLong, notUp, full, sendFail                      atomic.Uint64
+	tooLong, notUp, sendFail                            atomic.Uint64
+	egress                                              egress.Drops
 	short, oversize, noFlow, source, malformed, unknown atomic.Uint64
 	stray, busy                                         atomic.Uint64
 }
@@ -67,20 +72,21 @@ func (p *IPCP) Stats() Stats {
 		SendCalls:  c.sendCalls.Load(),
 		GSOBatches: c.gsoBatches.Load(),
 		GSORefused: c.gsoRefused.Load(), SendBlocked: c.sendBlocked.Load(),
-		Received:     c.received.Load(),
-		RecvBytes:    c.recvBytes.Load(),
-		RecvCalls:    c.recvCalls.Load(),
-		GROBatches:   c.groBatches.Load(),
-		Requests:     c.requests.Load(),
-		Replies:      c.replies.Load(),
-		Teardowns:    c.teardowns.Load(),
-		Unreachable:  c.unreachable.Load(),
-		Superseded:   c.superseded.Load(),
-		KernelDrops:  p.kernelDrops(),
-		Unregistered: c.unregistered.Load(),
-		DropTooLong:  c.tooLong.Load(),
-		DropNotUp:    c.notUp.Load(), DropFull: c.full.Load(),
-		DropSendFail:  c.sendFail.Load(),
+		Received:      c.received.Load(),
+		RecvBytes:     c.recvBytes.Load(),
+		RecvCalls:     c.recvCalls.Load(),
+		GROBatches:    c.groBatches.Load(),
+		Requests:      c.requests.Load(),
+		Replies:       c.replies.Load(),
+		Teardowns:     c.teardowns.Load(),
+		Unreachable:   c.unreachable.Load(),
+		Superseded:    c.superseded.Load(),
+		KernelDrops:   p.kernelDrops(),
+		Unregistered:  c.unregistered.Load(),
+		DropTooLong:   c.tooLong.Load(),
+		DropNotUp:     c.notUp.Load(),
+		DropFull:      c.egress.Full.Load(),
+		DropSendFail:  c.sendFail.Load() + c.egress.Abandoned.Load(),
 		DropShort:     c.short.Load(),
 		DropOversize:  c.oversize.Load(),
 		DropNoFlow:    c.noFlow.Load(),

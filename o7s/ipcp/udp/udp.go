@@ -5,7 +5,7 @@
 // for bit with the C prototype 0.23.
 //
 // Start with New and IPCP.Bootstrap. The way of a packet out is flow.Send,
-// egress.enqueue, outlet.send; the way in is ingress.run, ingress.datagram,
+// egress.Enqueue, outlet.Send; the way in is ingress.run, ingress.datagram,
 // layer.Inbox. Allocation is in alloc.go (requester) and answer.go
 // (responder), names are in directory.go.
 package udp
@@ -21,8 +21,11 @@ import (
 	"time"
 
 	"o7gw/o7s/ipcp"
+	"o7gw/o7s/ipcp/egress"
 	"o7gw/o7s/ipcp/udp/ddns"
 	"o7gw/o7s/layer"
+	"o7gw/o7s/packet"
+	"o7gw/o7s/qos"
 )
 
 // MPL is the maximum packet lifetime of a udp layer (spec 10 §2.1).
@@ -41,7 +44,7 @@ type IPCP struct {
 	// published is nil without a DNS server.
 	published *publisher
 	sock      *socket
-	out       *egress
+	out       *egress.Egress[peer]
 
 	dnsPort uint16 // of DNS servers; tests change it
 	names   ipcp.Registry
@@ -97,7 +100,7 @@ func (p *IPCP) bootstrap(_ context.Context, cfg ipcp.Config) (info ipcp.Info, er
 		return info, err
 	}
 	p.useDNS(cfg.UDP)
-	p.sock, p.out = sock, newEgress(sock, &p.stats)
+	p.sock, p.out = sock, egress.New(newOutlet(sock, &p.stats), &p.stats.egress)
 	p.receiving.Go(newIngress(p).run)
 	p.Log().Debug("socket open", "addr", p.self.String(), "mtu", p.mtu, "gso", sock.gso.Load(), "gro", sock.gro)
 	return ipcp.Info{Layer: cfg.Layer, Hash: layer.MD5, MTU: p.mtu, MPL: MPL}, nil
@@ -124,6 +127,14 @@ func ownAddress(t ipcp.Type, cfg ipcp.UDPConfig) (endpoint, error) {
 	return newEndpoint(netip.AddrPortFrom(a, port))
 }
 
+// send sends the management message that encode appends.
+func (p *IPCP) send(to *peer, cube qos.Cube, encode func([]byte) []byte) {
+	b := packet.Get(maxManage)
+	buf, off := b.Backing()
+	b.SetLen(len(encode(buf[off:off])))
+	p.out.Manage(to, cube, b)
+}
+
 // close ends all flows, tells peers that understand it, and returns when the
 // socket is closed and no goroutine is left. Allocations have ended before.
 func (p *IPCP) close() error {
@@ -141,7 +152,7 @@ func (p *IPCP) close() error {
 	flows := slices.DeleteFunc(slices.Collect(p.flows.all()), func(f *flow) bool { return !f.shut() })
 	p.stopped.Store(true)
 	err := p.sock.wakeAll()
-	p.out.close()
+	p.out.Close()
 	p.receiving.Wait()
 	// Nobody else delivers any more.
 	for _, f := range flows {
