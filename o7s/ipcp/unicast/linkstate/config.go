@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package linkstate
+
+import (
+	"errors"
+	"time"
+)
+
+// Policy says which next hops a route has. Numbers are those of the
+// enrolment configuration.
+type Policy uint8
+
+const (
+	Simple Policy = iota // one
+	LFA                  // one, then loop-free alternates
+	ECMP                 // all on shortest paths
+)
+
+// The times of the prototype.
+const (
+	DefaultRecalc  = 4 * time.Second
+	DefaultUpdate  = 15 * time.Second
+	DefaultTimeout = 60 * time.Second
+)
+
+// Config is what all members of a layer have in common, and the own address.
+type Config struct {
+	Self   uint64
+	Policy Policy
+	// Recalc is the distance of two computations of routes; never more
+	// than 100 ms; 0: default.
+	Recalc time.Duration
+	// Update is how often own links are announced again; 0: default.
+	Update time.Duration
+	// Timeout ends a link that was not announced for so long; 0: default.
+	Timeout time.Duration
+}
+
+// Validate refuses times with which the links of a layer end before they are
+// announced again (spec 20 LS-15). New takes such times nevertheless, since a
+// prototype that bootstrapped the layer may hand them out, and makes the best
+// of them.
+func (c Config) Validate() error {
+	c = c.withDefaults()
+	if c.Timeout <= c.Update {
+		return errors.New("link state: the timeout is not longer than the update interval")
+	}
+	return nil
+}
+
+func (c Config) withDefaults() Config {
+	for _, d := range []struct {
+		at *time.Duration
+		to time.Duration
+	}{{&c.Recalc, DefaultRecalc}, {&c.Update, DefaultUpdate}, {&c.Timeout, DefaultTimeout}} {
+		if *d.at <= 0 {
+			*d.at = d.to
+		}
+	}
+	return c
+}
+
+// refresh returns how often own links are announced: often enough that
+// nobody drops them.
+func (c Config) refresh() time.Duration {
+	if c.Timeout <= c.Update {
+		return max(c.Timeout/3, time.Millisecond)
+	}
+	return c.Update
+}
+
+// age returns after how long without announcement a link is dropped: never
+// before others can have announced it again.
+func (c Config) age() time.Duration {
+	if c.Timeout <= c.Update {
+		return 2 * c.Update
+	}
+	return c.Timeout
+}
+
+// memory returns how long a withdrawal is remembered: until the last
+// prototype has dropped the link, which looks for old ones only at each update.
+func (c Config) memory() time.Duration { return c.age() + 2*c.Update }
