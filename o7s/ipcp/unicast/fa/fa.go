@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 
 // Package fa is the flow allocator of a unicast layer (spec 20 §6): it
-// makes flows between members of the layer, and carries their packets with the
+// makes flows between members of the layer, and carries their packets at the
 // rate that congestion avoidance (package ca) permits.
 //
 // Start with New and FA.Allocate. Data transfer gives it the packets for
@@ -10,19 +10,20 @@ package fa
 
 import (
 	"context"
-	"errors"
 	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
 
 	"o7gw/o7s/ipcp/unicast/ca"
 	"o7gw/o7s/layer"
 	"o7gw/o7s/packet"
 	"o7gw/o7s/qos"
-	"o7gw/o7s/rib"
 )
 
 // Network carries packets to other members of the layer.
 type Network interface {
-	// Send sends packets to an endpoint of a member, in the cube that each is
+	// Send sends packets to an endpoint of a member, each in the cube that it is
 	// marked with. It takes ownership of the buffers, but not of the slice. An
 	// error means that they were dropped.
 	Send(dst, eid uint64, pkts []*packet.Buffer) error
@@ -37,43 +38,115 @@ type Config struct {
 	Self       uint64 // own address
 	Net        Network
 	CA         ca.Policy
-	HashLen    int         // of the layer's directory hash, bytes
-	Upper      layer.Upper // receives flow requests
-	Registered func(layer.Hash) bool
-	Log        *slog.Logger // nil: slog.Default
+	HashLen    int                   // of the layer's directory hash, bytes
+	Upper      layer.Upper           // receives flow requests
+	Registered func(layer.Hash) bool // whether a name is served here; nil: Upper decides
+	Log        *slog.Logger          // nil: slog.Default
 }
 
-// FA is the flow allocator of one IPC process.
-type FA struct{ cfg Config }
+// FA is the flow allocator of one IPC process. All methods may be called at
+// the same time.
+type FA struct {
+	cfg       Config
+	start     time.Time // of the clock that now reads
+	flows     flowTable
+	requests  recent
+	members   members
+	abandoned abandoned
+	routes    again
+	stats     counters
 
-// New returns a flow allocator.
-func New(cfg Config) *FA { return &FA{cfg: cfg} }
-
-// Manage takes packets that came for endpoint 0. It takes ownership of the
-// buffers, but not of the slice.
-func (a *FA) Manage(pkts []*packet.Buffer) { packet.ReleaseBatch(pkts) }
-
-// Deliver takes packets that came in a row for the endpoint of a flow, all
-// with the same congestion mark. It takes ownership of the buffers, but not of
-// the slice.
-func (a *FA) Deliver(eid uint64, ecn uint8, pkts []*packet.Buffer) { packet.ReleaseBatch(pkts) }
-
-// Allocate asks the member with the address addr for a flow to the name dst
-// and waits for the answer, 2.5 s at most: then it returns
-// layer.ErrNoAnswer. A refusal is a layer.Errno.
-func (a *FA) Allocate(ctx context.Context, addr uint64, dst layer.Hash, qs qos.Spec, data []byte) (layer.Port, []byte, error) {
-	return nil, nil, errors.ErrUnsupported
+	ctx    context.Context // ends with Close
+	cancel context.CancelFunc
+	// work counts what Close waits for. A flow that has not ended adds under its
+	// mu; others enter.
+	work   sync.WaitGroup
+	mu     sync.Mutex
+	closed bool // guarded by mu
 }
 
-// Ours says that the member with the address runs our code and understands
-// our extensions.
-func (a *FA) Ours(addr uint64) {}
+// New returns a flow allocator. Nothing runs until it is used.
+func New(cfg Config) *FA {
+	if cfg.Log == nil {
+		cfg.Log = slog.Default()
+	}
+	a := &FA{cfg: cfg, start: time.Now()}
+	a.ctx, a.cancel = context.WithCancel(context.Background())
+	return a
+}
 
-// RoutesChanged tells flows whether their other end can be reached.
-func (a *FA) RoutesChanged() {}
+// now returns nanoseconds of a monotonic clock.
+func (a *FA) now() int64 { return int64(time.Since(a.start)) }
 
-// RIB returns the directory "flow-allocator" of the statistics.
-func (a *FA) RIB() rib.Dir { return nil }
+// enter begins work that Close waits for, and reports whether it may begin. It
+// ends with a.work.Done.
+func (a *FA) enter() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		return false
+	}
+	a.work.Add(1)
+	return true
+}
 
-// Close ends all flows and everything that waits. Idempotent.
-func (a *FA) Close() {}
+// Close ends all flows, whose peers are told where they understand it, and
+// everything that waits. Idempotent.
+func (a *FA) Close() {
+	a.mu.Lock()
+	a.closed = true
+	a.mu.Unlock()
+	a.cancel()
+	a.flows.close()
+	for f := range a.flows.all() {
+		f.abort()
+	}
+	a.work.Wait()
+}
+
+// Ours says that the member with the address runs our code, and so understands
+// our extensions. A flow whose peer announced capabilities says it too.
+func (a *FA) Ours(addr uint64) { a.members.add(addr) }
+
+// RoutesChanged tells the flows whether their other end can be reached now.
+func (a *FA) RoutesChanged() {
+	a.routes.run(func() {
+		reached := make(map[uint64]bool)
+		for f := range a.flows.all() {
+			r, ok := reached[f.addr]
+			if !ok {
+				r = a.cfg.Net.Reachable(f.addr)
+				reached[f.addr] = r
+			}
+			f.tell(r)
+		}
+	})
+}
+
+// send sends a management message in a cube.
+func (a *FA) send(to uint64, cube qos.Cube, m message) error {
+	var fixed [headerLen]byte // what most messages consist of
+	msg := m.append(fixed[:0])
+	b := packet.Get(len(msg))
+	b.Append(msg)
+	b.SetCube(uint8(cube))
+	return a.cfg.Net.Send(to, manageEID, []*packet.Buffer{b})
+}
+
+// again runs a function after each call of run, but never twice at once and
+// nobody waits: calls while it runs make it run once more. So it may call what
+// leads to another call. The zero value is ready.
+type again struct{ calls atomic.Int64 }
+
+func (g *again) run(f func()) {
+	if g.calls.Add(1) > 1 {
+		return
+	}
+	for {
+		seen := g.calls.Load()
+		f()
+		if g.calls.CompareAndSwap(seen, 0) {
+			return
+		}
+	}
+}
