@@ -91,6 +91,11 @@ func (i *IRM) newMember(t ipcp.Type, name string) (*member, error) {
 	if m.ipcp, err = i.factory(t, env); err != nil {
 		m.stop()
 		m.detach()
+		i.mu.Lock()
+		if i.lastIPCP == m.id { // nobody has seen the id
+			i.lastIPCP--
+		}
+		i.mu.Unlock()
 		return nil, err
 	}
 	return m, nil

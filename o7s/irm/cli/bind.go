@@ -123,7 +123,7 @@ func (c *call) bindIPCP(args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := c.client.BindProcess(c.ctx, p.ID, w.last("name")); err != nil {
+	if err := c.client.BindIPCP(c.ctx, p.ID, w.last("name")); err != nil {
 		return refusedFor(p.Name, err)
 	}
 	return nil

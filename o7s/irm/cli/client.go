@@ -28,6 +28,8 @@ type Client interface {
 	UnbindProgram(ctx context.Context, program, name string) error
 	BindProcess(ctx context.Context, pid int, name string) error
 	UnbindProcess(ctx context.Context, pid int, name string) error
+	BindIPCP(ctx context.Context, id int, name string) error
+	UnbindIPCP(ctx context.Context, id int, name string) error
 	Register(ctx context.Context, name string, ipcpID int) error
 	Unregister(ctx context.Context, name string, ipcpID int) error
 

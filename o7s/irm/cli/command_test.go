@@ -48,8 +48,8 @@ func TestRequests(t *testing.T) {
 		{"b proc " + self + " n x", "bind process " + self + " x"},
 		{"u proc 77 n x", "unbind process 77 x"},
 		{"u proc 77", "unbind process 77 a; unbind process 77 b"},
-		{"b i wan n x", "bind process 3 x"},
-		{"u i wan n x", "unbind process 3 x"},
+		{"b i wan n x", "bind ipcp 3 x"},
+		{"u i wan n x", "unbind ipcp 3 x"},
 		{"u p oping n x", `unbind oping "x"`},
 		{"u p oping", `unbind oping ""`},
 		// A repeated keyword overrides.
@@ -67,9 +67,9 @@ func TestRequests(t *testing.T) {
 		{"ipcp bootstrap type udp name u layer l ip 192.0.2.1", "create udp4 u; bootstrap 90 udp4 l"},
 		{"ipcp bootstrap type eth name u layer l dev e0", "create eth-dix u; bootstrap 90 eth-dix l"},
 		{"ipcp bootstrap type u name n layer l", "create unicast n; bootstrap 90 unicast l"},
-		{"ipcp bootstrap type b name n layer l autobind", "create broadcast n; bind process 90 n; bind process 90 l; bootstrap 90 broadcast l"},
+		{"ipcp bootstrap type b name n layer l autobind", "create broadcast n; bind ipcp 90 n; bind ipcp 90 l; bootstrap 90 broadcast l"},
 		// Enrolment binds afterwards, to the layer that was joined.
-		{"ipcp enroll name n dst uni.x autobind", "create unicast n; enroll 90 uni.x; bind process 90 n; bind process 90 net"},
+		{"ipcp enroll name n dst uni.x autobind", "create unicast n; enroll 90 uni.x; bind ipcp 90 n; bind ipcp 90 net"},
 	} {
 		f := node()
 		r := irmOn(f, strings.Fields(c.args)...)
@@ -164,8 +164,8 @@ func TestAutobindUndone(t *testing.T) {
 	f := node()
 	f.fail = "bootstrap"
 	irmOn(f, "ipcp", "bootstrap", "name", "uni.a", "layer", "l", "autobind")
-	want := []string{"list ipcps", "bind process 1 uni.a", "bind process 1 l", "bootstrap 1 unicast l",
-		"unbind process 1 uni.a", "unbind process 1 l"}
+	want := []string{"list ipcps", "bind ipcp 1 uni.a", "bind ipcp 1 l", "bootstrap 1 unicast l",
+		"unbind ipcp 1 uni.a", "unbind ipcp 1 l"}
 	if !reflect.DeepEqual(f.log, want) {
 		t.Errorf("requests %q", f.log)
 	}

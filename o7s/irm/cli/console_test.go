@@ -88,6 +88,7 @@ func TestConsoleAdditions(t *testing.T) {
 		flows: []irm.FlowInfo{
 			{ID: 1, Name: "op", PID: 77, Server: true, Direct: true, Peer: 2, State: irm.Allocated, QoS: qos.Raw, MTU: 65536},
 			{ID: 3, Name: "far", PID: 78, IPCP: 5, QoS: qos.Data, MTU: 1400},
+			{ID: 4, Name: "core", PID: 42, User: 6, IPCP: 5, State: irm.Allocated, QoS: qos.Raw, MTU: 1400},
 		},
 	})
 }

@@ -155,6 +155,16 @@ func (f *fake) UnbindProcess(_ context.Context, pid int, name string) error {
 	return f.record("unbind process %d %s", pid, name)
 }
 
+func (f *fake) BindIPCP(_ context.Context, id int, name string) error {
+	n := f.name(name)
+	n.IPCPs = append(n.IPCPs, irm.BoundIPCP{ID: id, Name: f.ipcp(id).Name})
+	return f.record("bind ipcp %d %s", id, name)
+}
+
+func (f *fake) UnbindIPCP(_ context.Context, id int, name string) error {
+	return f.record("unbind ipcp %d %s", id, name)
+}
+
 func (f *fake) Register(_ context.Context, name string, id int) error {
 	n := f.name(name)
 	n.Registered = append(n.Registered, irm.Registration{IPCP: id, Name: f.ipcp(id).Name, Hash: layer.MD5.Sum(name)})

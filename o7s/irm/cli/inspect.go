@@ -88,11 +88,19 @@ func (c *call) flowList(args []string) error {
 		if f.Server {
 			role = "server"
 		}
-		rows[i] = []string{strconv.Itoa(f.ID), f.Name, strconv.Itoa(f.PID), role, carrier(f), f.State.String(),
+		rows[i] = []string{strconv.Itoa(f.ID), f.Name, user(f), role, carrier(f), f.State.String(),
 			f.QoS.String(), strconv.Itoa(f.MTU)}
 	}
 	printTable(c.env.Stdout, []column{{"id", 6}, {"name", 20}, {"pid", 7}, {"role", 6}, {"via", 12}, {"state", 9}, {"qos", 5}, {"mtu", 6}}, rows)
 	return nil
+}
+
+// user tells who uses a flow.
+func user(f irm.FlowInfo) string {
+	if f.User != 0 {
+		return "IPCP " + strconv.Itoa(f.User)
+	}
+	return strconv.Itoa(f.PID)
 }
 
 // carrier tells what carries a flow.

@@ -129,13 +129,13 @@ func (c *call) bindAll(p irm.IPCPInfo, names ...string) (undo func(), err error)
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(c.ctx), undoTimeout)
 		defer cancel()
 		for _, n := range bound {
-			if err := c.client.UnbindProcess(ctx, p.ID, n); err != nil {
+			if err := c.client.UnbindIPCP(ctx, p.ID, n); err != nil {
 				c.warn("%v", refusedFor(p.Name, err))
 			}
 		}
 	}
 	for _, n := range names {
-		if err := c.client.BindProcess(c.ctx, p.ID, n); err != nil {
+		if err := c.client.BindIPCP(c.ctx, p.ID, n); err != nil {
 			undo()
 			return nil, refusedFor(p.Name, err)
 		}

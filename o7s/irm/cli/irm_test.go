@@ -8,9 +8,9 @@ import (
 	"testing"
 
 	"o7gw/o7s/ipcp"
+	"o7gw/o7s/ipcp/local"
 	"o7gw/o7s/irm"
 	"o7gw/o7s/layer"
-	o7snode "o7gw/o7s/node"
 	"o7gw/o7s/qos"
 )
 
@@ -52,6 +52,12 @@ func (p inProcess) BindProcess(_ context.Context, pid int, name string) error {
 func (p inProcess) UnbindProcess(_ context.Context, pid int, name string) error {
 	return p.i.UnbindProcess(pid, name)
 }
+func (p inProcess) BindIPCP(_ context.Context, id int, name string) error {
+	return p.i.BindIPCP(id, name)
+}
+func (p inProcess) UnbindIPCP(_ context.Context, id int, name string) error {
+	return p.i.UnbindIPCP(id, name)
+}
 func (p inProcess) Register(ctx context.Context, name string, id int) error {
 	return p.i.Register(ctx, name, id)
 }
@@ -68,15 +74,23 @@ func (p inProcess) ListFlows(context.Context) ([]irm.FlowInfo, error) { return p
 func (p inProcess) Status(context.Context) (Status, error)            { return Status{}, nil }
 func (p inProcess) Close() error                                      { return nil }
 
+// onlyLocal makes IPC processes of type local.
+func onlyLocal(t ipcp.Type, env ipcp.Env) (ipcp.IPCP, error) {
+	if t != ipcp.Local {
+		return nil, layer.ErrIPCPType
+	}
+	return local.New(env), nil
+}
+
 // TestRealIRM runs a session on a real IRM with local layers.
 func TestRealIRM(t *testing.T) {
-	i := irm.New(irm.Options{Factory: o7snode.Factory})
+	i := irm.New(irm.Options{Factory: onlyLocal})
 	defer i.Close(context.Background())
 	for _, c := range []struct{ args, out, err string }{
 		{args: "ipcp bootstrap type local name loc layer lcl"},
 		{args: "ipcp bootstrap type local name loc layer lcl", err: "IPCP is in the wrong state (-1004)"},
 		{args: "ipcp create type local name loc", err: `irm: create IPCP "loc": there is one of that name`},
-		{args: "ipcp bootstrap type unicast name u layer net", err: "irm: create IPCP \"u\": IPCP type unicast is not available yet: unknown IPCP type (-1001)"},
+		{args: "ipcp bootstrap type unicast name u layer net", err: "irm: create IPCP \"u\": unknown IPCP type (-1001)"},
 		{args: "ipcp create type local name l3"},
 		{args: "ipcp list name l3 type local", out: "|       2 |                   l3 |      local |        Not enrolled. |"},
 		{args: "name create op"},

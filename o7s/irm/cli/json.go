@@ -50,6 +50,11 @@ type jsonRegistration struct {
 	Hash string `json:"hash"` // hexadecimal
 }
 
+type jsonBound struct {
+	ID   int    `json:"id"`
+	Name string `json:"name"`
+}
+
 type jsonName struct {
 	Name       string             `json:"name"`
 	Policy     string             `json:"policy"`
@@ -58,6 +63,7 @@ type jsonName struct {
 	Client     jsonPaths          `json:"client"`
 	Programs   []jsonProgram      `json:"programs"`
 	Processes  []int              `json:"processes"`
+	IPCPs      []jsonBound        `json:"ipcps"`
 	Registered []jsonRegistration `json:"registered"`
 }
 
@@ -70,10 +76,13 @@ func nameJSON(n irm.NameInfo) jsonName {
 		Name: n.Name, Policy: n.Policy.String(), Owner: n.Owner,
 		Server:   jsonPaths{n.Server.Enc, n.Server.Cert, n.Server.Key},
 		Client:   jsonPaths{n.Client.Enc, n.Client.Cert, n.Client.Key},
-		Programs: []jsonProgram{}, Processes: append([]int{}, n.Processes...), Registered: []jsonRegistration{},
+		Programs: []jsonProgram{}, Processes: append([]int{}, n.Processes...), IPCPs: []jsonBound{}, Registered: []jsonRegistration{},
 	}
 	for _, b := range n.Programs {
 		out.Programs = append(out.Programs, programJSON(b))
+	}
+	for _, p := range n.IPCPs {
+		out.IPCPs = append(out.IPCPs, jsonBound{p.ID, p.Name})
 	}
 	for _, r := range n.Registered {
 		out.Registered = append(out.Registered, jsonRegistration{r.IPCP, r.Name, r.Hash.Hex()})
@@ -127,6 +136,7 @@ type jsonFlow struct {
 	Name   string `json:"name"`
 	PID    int    `json:"pid"`
 	UID    uint32 `json:"uid"`
+	User   int    `json:"user_ipcp"` // id of the IPCP that uses it; 0: none does
 	Server bool   `json:"server"`
 	Direct bool   `json:"direct"`
 	IPCP   int    `json:"ipcp"` // 0: direct
@@ -140,7 +150,7 @@ type jsonFlow struct {
 func flowsJSON(list []irm.FlowInfo) []jsonFlow {
 	out := make([]jsonFlow, len(list))
 	for i, f := range list {
-		out[i] = jsonFlow{f.ID, f.Name, f.PID, f.UID, f.Server, f.Direct, f.IPCP, f.Peer, f.State.String(), f.QoS.String(),
+		out[i] = jsonFlow{f.ID, f.Name, f.PID, f.UID, f.User, f.Server, f.Direct, f.IPCP, f.Peer, f.State.String(), f.QoS.String(),
 			f.MPL.Milliseconds(), f.MTU}
 	}
 	return out

@@ -45,6 +45,9 @@ func (c *call) nameShow(args []string) error {
 	for _, pid := range n.Processes {
 		line("process", fmt.Sprint(pid))
 	}
+	for _, p := range n.IPCPs {
+		line("ipcp", fmt.Sprintf("%s (%d)", p.Name, p.ID))
+	}
 	for _, r := range n.Registered {
 		line("registered", fmt.Sprintf("with IPCP %s (%d) as %s", r.Name, r.IPCP, r.Hash.Hex()))
 	}

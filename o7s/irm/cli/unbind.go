@@ -87,7 +87,7 @@ func (c *call) unbindIPCP(args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := c.client.UnbindProcess(c.ctx, p.ID, w.last("name")); err != nil {
+	if err := c.client.UnbindIPCP(c.ctx, p.ID, w.last("name")); err != nil {
 		return refusedFor(p.Name, err)
 	}
 	return nil

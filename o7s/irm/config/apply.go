@@ -27,8 +27,8 @@ type Target interface {
 	ListNames() []irm.NameInfo
 	BindProgram(irm.ProgramBinding) error
 	UnbindProgram(program, name string) error
-	BindProcess(pid int, name string) error
-	UnbindProcess(pid int, name string) error
+	BindIPCP(id int, name string) error
+	UnbindIPCP(id int, name string) error
 	Register(ctx context.Context, name string, id int) error
 	Unregister(ctx context.Context, name string, id int) error
 }
@@ -194,11 +194,11 @@ func (a *application) autobind(id int, names ...string) error {
 		if err := a.createName(irm.NameInfo{Name: name, Policy: irm.Spillover}); err != nil {
 			return err
 		}
-		if err := a.target.BindProcess(id, name); err != nil {
+		if err := a.target.BindIPCP(id, name); err != nil {
 			return err
 		}
 		a.did(fmt.Sprintf("Bound IPCP %d to name %s", id, name), func(context.Context) error {
-			return a.target.UnbindProcess(id, name)
+			return a.target.UnbindIPCP(id, name)
 		})
 	}
 	return nil

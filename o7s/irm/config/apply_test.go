@@ -118,11 +118,11 @@ func (j *journal) UnbindProgram(program, name string) error {
 	return j.unmake("program " + program + " " + name)
 }
 
-func (j *journal) BindProcess(pid int, name string) error {
+func (j *journal) BindIPCP(pid int, name string) error {
 	return j.make(fmt.Sprintf("bind %d %s", pid, name))
 }
 
-func (j *journal) UnbindProcess(pid int, name string) error {
+func (j *journal) UnbindIPCP(pid int, name string) error {
 	return j.unmake(fmt.Sprintf("bind %d %s", pid, name))
 }
 

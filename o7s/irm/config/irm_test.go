@@ -9,14 +9,23 @@ import (
 	"testing"
 
 	"o7gw/o7s/ipcp"
+	"o7gw/o7s/ipcp/local"
+	"o7gw/o7s/ipcp/udp"
 	"o7gw/o7s/irm"
 	"o7gw/o7s/layer"
-	"o7gw/o7s/node"
 )
 
 // realIRM returns an IRM with the types that need no device.
 func realIRM(t *testing.T) *irm.IRM {
-	i := irm.New(irm.Options{Factory: node.Factory})
+	i := irm.New(irm.Options{Factory: func(kind ipcp.Type, env ipcp.Env) (ipcp.IPCP, error) {
+		switch kind {
+		case ipcp.Local:
+			return local.New(env), nil
+		case ipcp.UDP4:
+			return udp.New(kind, env)
+		}
+		return nil, layer.ErrIPCPType
+	}})
 	t.Cleanup(func() {
 		if err := i.Close(context.Background()); err != nil {
 			t.Error(err)
@@ -63,7 +72,7 @@ func TestApplyToIRM(t *testing.T) {
 
 // TestApplyToIRMUndoes: what the IRM had before is all that is left.
 func TestApplyToIRMUndoes(t *testing.T) {
-	f, err := Parse([]byte(onLoopback+"[unicast.u]\nbootstrap = \"net\"\n"), "real.toml")
+	f, err := Parse([]byte(onLoopback+"[eth-dix.u]\nbootstrap = \"net\"\ndev = \"none\"\n"), "real.toml")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +81,7 @@ func TestApplyToIRMUndoes(t *testing.T) {
 		t.Fatal(err)
 	}
 	err = f.Apply(context.Background(), i, discard)
-	if !errors.Is(err, layer.ErrIPCPType) || !strings.HasPrefix(err.Error(), "real.toml:14: unicast.u: create IPCP \"u\": IPCP type unicast is not available yet: unknown IPCP type") {
+	if !errors.Is(err, layer.ErrIPCPType) || !strings.HasPrefix(err.Error(), "real.toml:14: eth-dix.u: create IPCP \"u\": unknown IPCP type") {
 		t.Errorf("%v", err)
 	}
 	if n := i.ListNames(); len(n) != 1 || n[0].Name != "other" || len(n[0].Registered) != 0 {

@@ -107,6 +107,8 @@ func TestRefusals(t *testing.T) {
 		"relative program":     c.BindProgram(ctx, irm.ProgramBinding{Path: "prog", Name: "n"}),
 		"unbind of no program": c.UnbindProgram(ctx, "prog", "n"),
 		"no process":           c.BindProcess(ctx, 1<<30, "n"),
+		"bind of a shim":       c.BindIPCP(ctx, id, "n"),
+		"unbind of a shim":     c.UnbindIPCP(ctx, id, "n"),
 		"too long": c.BindProgram(ctx, irm.ProgramBinding{Path: "/bin/prog", Name: "n",
 			Args: []string{strings.Repeat("x", MaxRequest)}}),
 	} {

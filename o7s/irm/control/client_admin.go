@@ -99,6 +99,18 @@ func processOf(pid int, name string) *irmpb.Process {
 	return &irmpb.Process{Pid: int64(pid), Names: [][]byte{[]byte(name)}}
 }
 
+// BindIPCP binds an IPC process that uses layers to a name.
+func (c *Client) BindIPCP(ctx context.Context, id int, name string) error {
+	op := &irmpb.Request_BindIpcp{BindIpcp: &irmpb.Registration{Ipcp: int64(id), Name: []byte(name)}}
+	return c.run(ctx, &irmpb.Request{Op: op})
+}
+
+// UnbindIPCP undoes that.
+func (c *Client) UnbindIPCP(ctx context.Context, id int, name string) error {
+	op := &irmpb.Request_UnbindIpcp{UnbindIpcp: &irmpb.Registration{Ipcp: int64(id), Name: []byte(name)}}
+	return c.run(ctx, &irmpb.Request{Op: op})
+}
+
 // Register makes a name reachable through the layer of an IPC process.
 func (c *Client) Register(ctx context.Context, name string, ipcpID int) error {
 	op := &irmpb.Request_Register{Register: &irmpb.Registration{Ipcp: int64(ipcpID), Name: []byte(name)}}

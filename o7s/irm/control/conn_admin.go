@@ -55,6 +55,10 @@ func (c *conn) change(ctx context.Context, r *irmpb.Request, reply *irmpb.Reply)
 		return i.Register(ctx, string(op.Register.GetName()), int(op.Register.GetIpcp()))
 	case *irmpb.Request_Unregister:
 		return i.Unregister(ctx, string(op.Unregister.GetName()), int(op.Unregister.GetIpcp()))
+	case *irmpb.Request_BindIpcp:
+		return i.BindIPCP(int(op.BindIpcp.GetIpcp()), string(op.BindIpcp.GetName()))
+	case *irmpb.Request_UnbindIpcp:
+		return i.UnbindIPCP(int(op.UnbindIpcp.GetIpcp()), string(op.UnbindIpcp.GetName()))
 	}
 	return c.changeIPCP(ctx, r, reply)
 }

@@ -98,6 +98,9 @@ func addToName(n *irm.NameInfo, p *irmpb.Name) {
 	for _, pid := range p.GetProcesses() {
 		n.Processes = append(n.Processes, int(pid))
 	}
+	for _, b := range p.GetIpcps() {
+		n.IPCPs = append(n.IPCPs, irm.BoundIPCP{ID: int(b.GetIpcp()), Name: string(b.GetName())})
+	}
 	for _, r := range p.GetRegistered() {
 		n.Registered = append(n.Registered, irm.Registration{
 			IPCP: int(r.GetIpcp()), Name: string(r.GetName()), Hash: layer.Hash(r.GetHash()),
@@ -109,13 +112,14 @@ func flowInfoToPB(f irm.FlowInfo) *irmpb.FlowInfo {
 	return &irmpb.FlowInfo{
 		Id: int64(f.ID), Name: []byte(f.Name), Pid: int64(f.PID), Uid: f.UID, Server: f.Server, Direct: f.Direct,
 		Ipcp: int64(f.IPCP), Peer: int64(f.Peer), State: uint32(f.State), Qos: qosToPB(f.QoS), MplNs: int64(f.MPL), Mtu: int64(f.MTU),
+		User: int64(f.User),
 	}
 }
 
 func flowInfoFromPB(p *irmpb.FlowInfo) irm.FlowInfo {
 	return irm.FlowInfo{
 		ID: int(p.GetId()), Name: string(p.GetName()), PID: int(p.GetPid()), UID: p.GetUid(), Server: p.GetServer(), Direct: p.GetDirect(),
-		IPCP: int(p.GetIpcp()), Peer: int(p.GetPeer()), State: irm.FlowState(clamp8(p.GetState())), QoS: qosFromPB(p.GetQos()),
+		User: int(p.GetUser()), IPCP: int(p.GetIpcp()), Peer: int(p.GetPeer()), State: irm.FlowState(clamp8(p.GetState())), QoS: qosFromPB(p.GetQos()),
 		MPL: time.Duration(p.GetMplNs()), MTU: int(p.GetMtu()),
 	}
 }

@@ -59,6 +59,9 @@ func nameElements(n irm.NameInfo) []*irmpb.Name {
 			p.Processes = append(p.Processes, int64(pid))
 		}
 	}
+	for _, b := range n.IPCPs {
+		part().Ipcps = []*irmpb.Registration{{Ipcp: int64(b.ID), Name: []byte(b.Name)}}
+	}
 	for _, r := range n.Registered {
 		part().Registered = []*irmpb.Registration{{Ipcp: int64(r.IPCP), Name: []byte(r.Name), Hash: []byte(r.Hash)}}
 	}

@@ -59,12 +59,15 @@ type Request struct {
 	//	*Request_UnbindProcess
 	//	*Request_Register
 	//	*Request_Unregister
+	//	*Request_BindIpcp
+	//	*Request_UnbindIpcp
 	//	*Request_ListIpcps
 	//	*Request_ListNames
 	//	*Request_ListProcesses
 	//	*Request_ListPrograms
 	//	*Request_ListFlows
 	//	*Request_Status
+	//	*Request_ReadRib
 	Op            isRequest_Op `protobuf_oneof:"op"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -319,6 +322,24 @@ func (x *Request) GetUnregister() *Registration {
 	return nil
 }
 
+func (x *Request) GetBindIpcp() *Registration {
+	if x != nil {
+		if x, ok := x.Op.(*Request_BindIpcp); ok {
+			return x.BindIpcp
+		}
+	}
+	return nil
+}
+
+func (x *Request) GetUnbindIpcp() *Registration {
+	if x != nil {
+		if x, ok := x.Op.(*Request_UnbindIpcp); ok {
+			return x.UnbindIpcp
+		}
+	}
+	return nil
+}
+
 func (x *Request) GetListIpcps() *Empty {
 	if x != nil {
 		if x, ok := x.Op.(*Request_ListIpcps); ok {
@@ -368,6 +389,15 @@ func (x *Request) GetStatus() *Empty {
 	if x != nil {
 		if x, ok := x.Op.(*Request_Status); ok {
 			return x.Status
+		}
+	}
+	return nil
+}
+
+func (x *Request) GetReadRib() *RIB {
+	if x != nil {
+		if x, ok := x.Op.(*Request_ReadRib); ok {
+			return x.ReadRib
 		}
 	}
 	return nil
@@ -465,6 +495,14 @@ type Request_Unregister struct {
 	Unregister *Registration `protobuf:"bytes,33,opt,name=unregister,proto3,oneof"`
 }
 
+type Request_BindIpcp struct {
+	BindIpcp *Registration `protobuf:"bytes,34,opt,name=bind_ipcp,json=bindIpcp,proto3,oneof"` // ipcp and name
+}
+
+type Request_UnbindIpcp struct {
+	UnbindIpcp *Registration `protobuf:"bytes,35,opt,name=unbind_ipcp,json=unbindIpcp,proto3,oneof"`
+}
+
 type Request_ListIpcps struct {
 	ListIpcps *Empty `protobuf:"bytes,40,opt,name=list_ipcps,json=listIpcps,proto3,oneof"`
 }
@@ -487,6 +525,10 @@ type Request_ListFlows struct {
 
 type Request_Status struct {
 	Status *Empty `protobuf:"bytes,45,opt,name=status,proto3,oneof"` // -> status
+}
+
+type Request_ReadRib struct {
+	ReadRib *RIB `protobuf:"bytes,46,opt,name=read_rib,json=readRib,proto3,oneof"` // -> nodes
 }
 
 func (*Request_Hello) isRequest_Op() {}
@@ -533,6 +575,10 @@ func (*Request_Register) isRequest_Op() {}
 
 func (*Request_Unregister) isRequest_Op() {}
 
+func (*Request_BindIpcp) isRequest_Op() {}
+
+func (*Request_UnbindIpcp) isRequest_Op() {}
+
 func (*Request_ListIpcps) isRequest_Op() {}
 
 func (*Request_ListNames) isRequest_Op() {}
@@ -544,6 +590,8 @@ func (*Request_ListPrograms) isRequest_Op() {}
 func (*Request_ListFlows) isRequest_Op() {}
 
 func (*Request_Status) isRequest_Op() {}
+
+func (*Request_ReadRib) isRequest_Op() {}
 
 type Reply struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -565,6 +613,7 @@ type Reply struct {
 	Processes     []*Process  `protobuf:"bytes,22,rep,name=processes,proto3" json:"processes,omitempty"`
 	Programs      []*Program  `protobuf:"bytes,23,rep,name=programs,proto3" json:"programs,omitempty"`
 	Flows         []*FlowInfo `protobuf:"bytes,24,rep,name=flows,proto3" json:"flows,omitempty"`
+	Nodes         []*RIBNode  `protobuf:"bytes,25,rep,name=nodes,proto3" json:"nodes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -701,6 +750,13 @@ func (x *Reply) GetPrograms() []*Program {
 func (x *Reply) GetFlows() []*FlowInfo {
 	if x != nil {
 		return x.Flows
+	}
+	return nil
+}
+
+func (x *Reply) GetNodes() []*RIBNode {
+	if x != nil {
+		return x.Nodes
 	}
 	return nil
 }
@@ -2039,6 +2095,7 @@ type Name struct {
 	Programs      []*Program             `protobuf:"bytes,6,rep,name=programs,proto3" json:"programs,omitempty"`
 	Processes     []int64                `protobuf:"varint,7,rep,packed,name=processes,proto3" json:"processes,omitempty"`
 	Registered    []*Registration        `protobuf:"bytes,8,rep,name=registered,proto3" json:"registered,omitempty"`
+	Ipcps         []*Registration        `protobuf:"bytes,9,rep,name=ipcps,proto3" json:"ipcps,omitempty"` // that accept flows for it
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2125,6 +2182,13 @@ func (x *Name) GetProcesses() []int64 {
 func (x *Name) GetRegistered() []*Registration {
 	if x != nil {
 		return x.Registered
+	}
+	return nil
+}
+
+func (x *Name) GetIpcps() []*Registration {
+	if x != nil {
+		return x.Ipcps
 	}
 	return nil
 }
@@ -2396,6 +2460,7 @@ type FlowInfo struct {
 	Qos           *QoS                   `protobuf:"bytes,10,opt,name=qos,proto3" json:"qos,omitempty"`
 	MplNs         int64                  `protobuf:"varint,11,opt,name=mpl_ns,json=mplNs,proto3" json:"mpl_ns,omitempty"`
 	Mtu           int64                  `protobuf:"varint,12,opt,name=mtu,proto3" json:"mtu,omitempty"`
+	User          int64                  `protobuf:"varint,13,opt,name=user,proto3" json:"user,omitempty"` // IPCP that uses it
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2514,6 +2579,266 @@ func (x *FlowInfo) GetMtu() int64 {
 	return 0
 }
 
+func (x *FlowInfo) GetUser() int64 {
+	if x != nil {
+		return x.User
+	}
+	return 0
+}
+
+// RIB asks for the statistics at a path: of a directory the entries, or with
+// everything all that is below it.
+type RIB struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Path          []byte                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	Everything    bool                   `protobuf:"varint,2,opt,name=everything,proto3" json:"everything,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RIB) Reset() {
+	*x = RIB{}
+	mi := &file_irm_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RIB) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RIB) ProtoMessage() {}
+
+func (x *RIB) ProtoReflect() protoreflect.Message {
+	mi := &file_irm_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RIB.ProtoReflect.Descriptor instead.
+func (*RIB) Descriptor() ([]byte, []int) {
+	return file_irm_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *RIB) GetPath() []byte {
+	if x != nil {
+		return x.Path
+	}
+	return nil
+}
+
+func (x *RIB) GetEverything() bool {
+	if x != nil {
+		return x.Everything
+	}
+	return false
+}
+
+// RIBNode is a directory, or an entry with its lines.
+type RIBNode struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Path          []byte                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	Dir           bool                   `protobuf:"varint,2,opt,name=dir,proto3" json:"dir,omitempty"`
+	LabelWidth    uint32                 `protobuf:"varint,3,opt,name=label_width,json=labelWidth,proto3" json:"label_width,omitempty"`
+	ValueWidth    uint32                 `protobuf:"varint,4,opt,name=value_width,json=valueWidth,proto3" json:"value_width,omitempty"`
+	Fields        []*RIBField            `protobuf:"bytes,5,rep,name=fields,proto3" json:"fields,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RIBNode) Reset() {
+	*x = RIBNode{}
+	mi := &file_irm_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RIBNode) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RIBNode) ProtoMessage() {}
+
+func (x *RIBNode) ProtoReflect() protoreflect.Message {
+	mi := &file_irm_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RIBNode.ProtoReflect.Descriptor instead.
+func (*RIBNode) Descriptor() ([]byte, []int) {
+	return file_irm_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *RIBNode) GetPath() []byte {
+	if x != nil {
+		return x.Path
+	}
+	return nil
+}
+
+func (x *RIBNode) GetDir() bool {
+	if x != nil {
+		return x.Dir
+	}
+	return false
+}
+
+func (x *RIBNode) GetLabelWidth() uint32 {
+	if x != nil {
+		return x.LabelWidth
+	}
+	return 0
+}
+
+func (x *RIBNode) GetValueWidth() uint32 {
+	if x != nil {
+		return x.ValueWidth
+	}
+	return 0
+}
+
+func (x *RIBNode) GetFields() []*RIBField {
+	if x != nil {
+		return x.Fields
+	}
+	return nil
+}
+
+type RIBField struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Label []byte                 `protobuf:"bytes,1,opt,name=label,proto3" json:"label,omitempty"`
+	// Types that are valid to be assigned to Value:
+	//
+	//	*RIBField_Text
+	//	*RIBField_Int
+	//	*RIBField_Uint
+	//	*RIBField_TimeUnixNs
+	Value         isRIBField_Value `protobuf_oneof:"value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RIBField) Reset() {
+	*x = RIBField{}
+	mi := &file_irm_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RIBField) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RIBField) ProtoMessage() {}
+
+func (x *RIBField) ProtoReflect() protoreflect.Message {
+	mi := &file_irm_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RIBField.ProtoReflect.Descriptor instead.
+func (*RIBField) Descriptor() ([]byte, []int) {
+	return file_irm_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *RIBField) GetLabel() []byte {
+	if x != nil {
+		return x.Label
+	}
+	return nil
+}
+
+func (x *RIBField) GetValue() isRIBField_Value {
+	if x != nil {
+		return x.Value
+	}
+	return nil
+}
+
+func (x *RIBField) GetText() []byte {
+	if x != nil {
+		if x, ok := x.Value.(*RIBField_Text); ok {
+			return x.Text
+		}
+	}
+	return nil
+}
+
+func (x *RIBField) GetInt() int64 {
+	if x != nil {
+		if x, ok := x.Value.(*RIBField_Int); ok {
+			return x.Int
+		}
+	}
+	return 0
+}
+
+func (x *RIBField) GetUint() uint64 {
+	if x != nil {
+		if x, ok := x.Value.(*RIBField_Uint); ok {
+			return x.Uint
+		}
+	}
+	return 0
+}
+
+func (x *RIBField) GetTimeUnixNs() int64 {
+	if x != nil {
+		if x, ok := x.Value.(*RIBField_TimeUnixNs); ok {
+			return x.TimeUnixNs
+		}
+	}
+	return 0
+}
+
+type isRIBField_Value interface {
+	isRIBField_Value()
+}
+
+type RIBField_Text struct {
+	Text []byte `protobuf:"bytes,2,opt,name=text,proto3,oneof"`
+}
+
+type RIBField_Int struct {
+	Int int64 `protobuf:"varint,3,opt,name=int,proto3,oneof"`
+}
+
+type RIBField_Uint struct {
+	Uint uint64 `protobuf:"varint,4,opt,name=uint,proto3,oneof"`
+}
+
+type RIBField_TimeUnixNs struct {
+	TimeUnixNs int64 `protobuf:"varint,5,opt,name=time_unix_ns,json=timeUnixNs,proto3,oneof"`
+}
+
+func (*RIBField_Text) isRIBField_Value() {}
+
+func (*RIBField_Int) isRIBField_Value() {}
+
+func (*RIBField_Uint) isRIBField_Value() {}
+
+func (*RIBField_TimeUnixNs) isRIBField_Value() {}
+
 type Status struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Version       []byte                 `protobuf:"bytes,1,opt,name=version,proto3" json:"version,omitempty"`
@@ -2530,7 +2855,7 @@ type Status struct {
 
 func (x *Status) Reset() {
 	*x = Status{}
-	mi := &file_irm_proto_msgTypes[26]
+	mi := &file_irm_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2542,7 +2867,7 @@ func (x *Status) String() string {
 func (*Status) ProtoMessage() {}
 
 func (x *Status) ProtoReflect() protoreflect.Message {
-	mi := &file_irm_proto_msgTypes[26]
+	mi := &file_irm_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2555,7 +2880,7 @@ func (x *Status) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Status.ProtoReflect.Descriptor instead.
 func (*Status) Descriptor() ([]byte, []int) {
-	return file_irm_proto_rawDescGZIP(), []int{26}
+	return file_irm_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Status) GetVersion() []byte {
@@ -2618,7 +2943,7 @@ var File_irm_proto protoreflect.FileDescriptor
 
 const file_irm_proto_rawDesc = "" +
 	"\n" +
-	"\tirm.proto\x12\bo7gw.irm\"\xc3\v\n" +
+	"\tirm.proto\x12\bo7gw.irm\"\xe1\f\n" +
 	"\aRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x1d\n" +
 	"\n" +
@@ -2651,7 +2976,10 @@ const file_irm_proto_rawDesc = "" +
 	"\bregister\x18  \x01(\v2\x16.o7gw.irm.RegistrationH\x00R\bregister\x128\n" +
 	"\n" +
 	"unregister\x18! \x01(\v2\x16.o7gw.irm.RegistrationH\x00R\n" +
-	"unregister\x120\n" +
+	"unregister\x125\n" +
+	"\tbind_ipcp\x18\" \x01(\v2\x16.o7gw.irm.RegistrationH\x00R\bbindIpcp\x129\n" +
+	"\vunbind_ipcp\x18# \x01(\v2\x16.o7gw.irm.RegistrationH\x00R\n" +
+	"unbindIpcp\x120\n" +
 	"\n" +
 	"list_ipcps\x18( \x01(\v2\x0f.o7gw.irm.EmptyH\x00R\tlistIpcps\x120\n" +
 	"\n" +
@@ -2660,8 +2988,9 @@ const file_irm_proto_rawDesc = "" +
 	"\rlist_programs\x18+ \x01(\v2\x0f.o7gw.irm.EmptyH\x00R\flistPrograms\x120\n" +
 	"\n" +
 	"list_flows\x18, \x01(\v2\x0f.o7gw.irm.EmptyH\x00R\tlistFlows\x12)\n" +
-	"\x06status\x18- \x01(\v2\x0f.o7gw.irm.EmptyH\x00R\x06statusB\x04\n" +
-	"\x02op\"\xd4\x03\n" +
+	"\x06status\x18- \x01(\v2\x0f.o7gw.irm.EmptyH\x00R\x06status\x12*\n" +
+	"\bread_rib\x18. \x01(\v2\r.o7gw.irm.RIBH\x00R\areadRibB\x04\n" +
+	"\x02op\"\xfd\x03\n" +
 	"\x05Reply\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x12\n" +
 	"\x04code\x18\x02 \x01(\x05R\x04code\x12\x12\n" +
@@ -2676,7 +3005,8 @@ const file_irm_proto_rawDesc = "" +
 	"\x05names\x18\x15 \x03(\v2\x0e.o7gw.irm.NameR\x05names\x12/\n" +
 	"\tprocesses\x18\x16 \x03(\v2\x11.o7gw.irm.ProcessR\tprocesses\x12-\n" +
 	"\bprograms\x18\x17 \x03(\v2\x11.o7gw.irm.ProgramR\bprograms\x12(\n" +
-	"\x05flows\x18\x18 \x03(\v2\x12.o7gw.irm.FlowInfoR\x05flowsB\b\n" +
+	"\x05flows\x18\x18 \x03(\v2\x12.o7gw.irm.FlowInfoR\x05flows\x12'\n" +
+	"\x05nodes\x18\x19 \x03(\v2\x11.o7gw.irm.RIBNodeR\x05nodesB\b\n" +
 	"\x06result\"\a\n" +
 	"\x05Empty\"!\n" +
 	"\x05Hello\x12\x18\n" +
@@ -2780,7 +3110,7 @@ const file_irm_proto_rawDesc = "" +
 	"\bSecurity\x12\x10\n" +
 	"\x03enc\x18\x01 \x01(\fR\x03enc\x12\x12\n" +
 	"\x04cert\x18\x02 \x01(\fR\x04cert\x12\x10\n" +
-	"\x03key\x18\x03 \x01(\fR\x03key\"\xa5\x02\n" +
+	"\x03key\x18\x03 \x01(\fR\x03key\"\xd3\x02\n" +
 	"\x04Name\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\fR\x04name\x12\x16\n" +
 	"\x06policy\x18\x02 \x01(\rR\x06policy\x12\x14\n" +
@@ -2791,7 +3121,8 @@ const file_irm_proto_rawDesc = "" +
 	"\tprocesses\x18\a \x03(\x03R\tprocesses\x126\n" +
 	"\n" +
 	"registered\x18\b \x03(\v2\x16.o7gw.irm.RegistrationR\n" +
-	"registered\"J\n" +
+	"registered\x12,\n" +
+	"\x05ipcps\x18\t \x03(\v2\x16.o7gw.irm.RegistrationR\x05ipcps\"J\n" +
 	"\fRegistration\x12\x12\n" +
 	"\x04ipcp\x18\x01 \x01(\x03R\x04ipcp\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\fR\x04name\x12\x12\n" +
@@ -2812,7 +3143,7 @@ const file_irm_proto_rawDesc = "" +
 	"\x03uid\x18\x03 \x01(\rR\x03uid\x12\x14\n" +
 	"\x05names\x18\x04 \x03(\fR\x05names\x12\x18\n" +
 	"\aaccepts\x18\x05 \x01(\x03R\aaccepts\x12\x14\n" +
-	"\x05flows\x18\x06 \x01(\x03R\x05flows\"\x8a\x02\n" +
+	"\x05flows\x18\x06 \x01(\x03R\x05flows\"\x9e\x02\n" +
 	"\bFlowInfo\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x03R\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\fR\x04name\x12\x10\n" +
@@ -2826,7 +3157,29 @@ const file_irm_proto_rawDesc = "" +
 	"\x03qos\x18\n" +
 	" \x01(\v2\r.o7gw.irm.QoSR\x03qos\x12\x15\n" +
 	"\x06mpl_ns\x18\v \x01(\x03R\x05mplNs\x12\x10\n" +
-	"\x03mtu\x18\f \x01(\x03R\x03mtu\"\xd8\x01\n" +
+	"\x03mtu\x18\f \x01(\x03R\x03mtu\x12\x12\n" +
+	"\x04user\x18\r \x01(\x03R\x04user\"9\n" +
+	"\x03RIB\x12\x12\n" +
+	"\x04path\x18\x01 \x01(\fR\x04path\x12\x1e\n" +
+	"\n" +
+	"everything\x18\x02 \x01(\bR\n" +
+	"everything\"\x9d\x01\n" +
+	"\aRIBNode\x12\x12\n" +
+	"\x04path\x18\x01 \x01(\fR\x04path\x12\x10\n" +
+	"\x03dir\x18\x02 \x01(\bR\x03dir\x12\x1f\n" +
+	"\vlabel_width\x18\x03 \x01(\rR\n" +
+	"labelWidth\x12\x1f\n" +
+	"\vvalue_width\x18\x04 \x01(\rR\n" +
+	"valueWidth\x12*\n" +
+	"\x06fields\x18\x05 \x03(\v2\x12.o7gw.irm.RIBFieldR\x06fields\"\x8d\x01\n" +
+	"\bRIBField\x12\x14\n" +
+	"\x05label\x18\x01 \x01(\fR\x05label\x12\x14\n" +
+	"\x04text\x18\x02 \x01(\fH\x00R\x04text\x12\x12\n" +
+	"\x03int\x18\x03 \x01(\x03H\x00R\x03int\x12\x14\n" +
+	"\x04uint\x18\x04 \x01(\x04H\x00R\x04uint\x12\"\n" +
+	"\ftime_unix_ns\x18\x05 \x01(\x03H\x00R\n" +
+	"timeUnixNsB\a\n" +
+	"\x05value\"\xd8\x01\n" +
 	"\x06Status\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\fR\aversion\x12\x10\n" +
 	"\x03pid\x18\x02 \x01(\x03R\x03pid\x12&\n" +
@@ -2849,7 +3202,7 @@ func file_irm_proto_rawDescGZIP() []byte {
 	return file_irm_proto_rawDescData
 }
 
-var file_irm_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
+var file_irm_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_irm_proto_goTypes = []any{
 	(*Request)(nil),      // 0: o7gw.irm.Request
 	(*Reply)(nil),        // 1: o7gw.irm.Reply
@@ -2877,7 +3230,10 @@ var file_irm_proto_goTypes = []any{
 	(*Program)(nil),      // 23: o7gw.irm.Program
 	(*Process)(nil),      // 24: o7gw.irm.Process
 	(*FlowInfo)(nil),     // 25: o7gw.irm.FlowInfo
-	(*Status)(nil),       // 26: o7gw.irm.Status
+	(*RIB)(nil),          // 26: o7gw.irm.RIB
+	(*RIBNode)(nil),      // 27: o7gw.irm.RIBNode
+	(*RIBField)(nil),     // 28: o7gw.irm.RIBField
+	(*Status)(nil),       // 29: o7gw.irm.Status
 }
 var file_irm_proto_depIdxs = []int32{
 	3,  // 0: o7gw.irm.Request.hello:type_name -> o7gw.irm.Hello
@@ -2902,38 +3258,44 @@ var file_irm_proto_depIdxs = []int32{
 	24, // 19: o7gw.irm.Request.unbind_process:type_name -> o7gw.irm.Process
 	22, // 20: o7gw.irm.Request.register:type_name -> o7gw.irm.Registration
 	22, // 21: o7gw.irm.Request.unregister:type_name -> o7gw.irm.Registration
-	2,  // 22: o7gw.irm.Request.list_ipcps:type_name -> o7gw.irm.Empty
-	2,  // 23: o7gw.irm.Request.list_names:type_name -> o7gw.irm.Empty
-	2,  // 24: o7gw.irm.Request.list_processes:type_name -> o7gw.irm.Empty
-	2,  // 25: o7gw.irm.Request.list_programs:type_name -> o7gw.irm.Empty
-	2,  // 26: o7gw.irm.Request.list_flows:type_name -> o7gw.irm.Empty
-	2,  // 27: o7gw.irm.Request.status:type_name -> o7gw.irm.Empty
-	10, // 28: o7gw.irm.Reply.flow:type_name -> o7gw.irm.Flow
-	11, // 29: o7gw.irm.Reply.ipcp:type_name -> o7gw.irm.IPCP
-	12, // 30: o7gw.irm.Reply.layer:type_name -> o7gw.irm.Layer
-	26, // 31: o7gw.irm.Reply.status:type_name -> o7gw.irm.Status
-	11, // 32: o7gw.irm.Reply.ipcps:type_name -> o7gw.irm.IPCP
-	21, // 33: o7gw.irm.Reply.names:type_name -> o7gw.irm.Name
-	24, // 34: o7gw.irm.Reply.processes:type_name -> o7gw.irm.Process
-	23, // 35: o7gw.irm.Reply.programs:type_name -> o7gw.irm.Program
-	25, // 36: o7gw.irm.Reply.flows:type_name -> o7gw.irm.FlowInfo
-	9,  // 37: o7gw.irm.Named.qos:type_name -> o7gw.irm.QoS
-	9,  // 38: o7gw.irm.Flow.qos:type_name -> o7gw.irm.QoS
-	14, // 39: o7gw.irm.Bootstrap.udp:type_name -> o7gw.irm.UDP
-	16, // 40: o7gw.irm.Bootstrap.eth:type_name -> o7gw.irm.Eth
-	17, // 41: o7gw.irm.Bootstrap.unicast:type_name -> o7gw.irm.Unicast
-	15, // 42: o7gw.irm.UDP.hosts:type_name -> o7gw.irm.Host
-	9,  // 43: o7gw.irm.Connection.qos:type_name -> o7gw.irm.QoS
-	20, // 44: o7gw.irm.Name.server:type_name -> o7gw.irm.Security
-	20, // 45: o7gw.irm.Name.client:type_name -> o7gw.irm.Security
-	23, // 46: o7gw.irm.Name.programs:type_name -> o7gw.irm.Program
-	22, // 47: o7gw.irm.Name.registered:type_name -> o7gw.irm.Registration
-	9,  // 48: o7gw.irm.FlowInfo.qos:type_name -> o7gw.irm.QoS
-	49, // [49:49] is the sub-list for method output_type
-	49, // [49:49] is the sub-list for method input_type
-	49, // [49:49] is the sub-list for extension type_name
-	49, // [49:49] is the sub-list for extension extendee
-	0,  // [0:49] is the sub-list for field type_name
+	22, // 22: o7gw.irm.Request.bind_ipcp:type_name -> o7gw.irm.Registration
+	22, // 23: o7gw.irm.Request.unbind_ipcp:type_name -> o7gw.irm.Registration
+	2,  // 24: o7gw.irm.Request.list_ipcps:type_name -> o7gw.irm.Empty
+	2,  // 25: o7gw.irm.Request.list_names:type_name -> o7gw.irm.Empty
+	2,  // 26: o7gw.irm.Request.list_processes:type_name -> o7gw.irm.Empty
+	2,  // 27: o7gw.irm.Request.list_programs:type_name -> o7gw.irm.Empty
+	2,  // 28: o7gw.irm.Request.list_flows:type_name -> o7gw.irm.Empty
+	2,  // 29: o7gw.irm.Request.status:type_name -> o7gw.irm.Empty
+	26, // 30: o7gw.irm.Request.read_rib:type_name -> o7gw.irm.RIB
+	10, // 31: o7gw.irm.Reply.flow:type_name -> o7gw.irm.Flow
+	11, // 32: o7gw.irm.Reply.ipcp:type_name -> o7gw.irm.IPCP
+	12, // 33: o7gw.irm.Reply.layer:type_name -> o7gw.irm.Layer
+	29, // 34: o7gw.irm.Reply.status:type_name -> o7gw.irm.Status
+	11, // 35: o7gw.irm.Reply.ipcps:type_name -> o7gw.irm.IPCP
+	21, // 36: o7gw.irm.Reply.names:type_name -> o7gw.irm.Name
+	24, // 37: o7gw.irm.Reply.processes:type_name -> o7gw.irm.Process
+	23, // 38: o7gw.irm.Reply.programs:type_name -> o7gw.irm.Program
+	25, // 39: o7gw.irm.Reply.flows:type_name -> o7gw.irm.FlowInfo
+	27, // 40: o7gw.irm.Reply.nodes:type_name -> o7gw.irm.RIBNode
+	9,  // 41: o7gw.irm.Named.qos:type_name -> o7gw.irm.QoS
+	9,  // 42: o7gw.irm.Flow.qos:type_name -> o7gw.irm.QoS
+	14, // 43: o7gw.irm.Bootstrap.udp:type_name -> o7gw.irm.UDP
+	16, // 44: o7gw.irm.Bootstrap.eth:type_name -> o7gw.irm.Eth
+	17, // 45: o7gw.irm.Bootstrap.unicast:type_name -> o7gw.irm.Unicast
+	15, // 46: o7gw.irm.UDP.hosts:type_name -> o7gw.irm.Host
+	9,  // 47: o7gw.irm.Connection.qos:type_name -> o7gw.irm.QoS
+	20, // 48: o7gw.irm.Name.server:type_name -> o7gw.irm.Security
+	20, // 49: o7gw.irm.Name.client:type_name -> o7gw.irm.Security
+	23, // 50: o7gw.irm.Name.programs:type_name -> o7gw.irm.Program
+	22, // 51: o7gw.irm.Name.registered:type_name -> o7gw.irm.Registration
+	22, // 52: o7gw.irm.Name.ipcps:type_name -> o7gw.irm.Registration
+	9,  // 53: o7gw.irm.FlowInfo.qos:type_name -> o7gw.irm.QoS
+	28, // 54: o7gw.irm.RIBNode.fields:type_name -> o7gw.irm.RIBField
+	55, // [55:55] is the sub-list for method output_type
+	55, // [55:55] is the sub-list for method input_type
+	55, // [55:55] is the sub-list for extension type_name
+	55, // [55:55] is the sub-list for extension extendee
+	0,  // [0:55] is the sub-list for field type_name
 }
 
 func init() { file_irm_proto_init() }
@@ -2964,12 +3326,15 @@ func file_irm_proto_init() {
 		(*Request_UnbindProcess)(nil),
 		(*Request_Register)(nil),
 		(*Request_Unregister)(nil),
+		(*Request_BindIpcp)(nil),
+		(*Request_UnbindIpcp)(nil),
 		(*Request_ListIpcps)(nil),
 		(*Request_ListNames)(nil),
 		(*Request_ListProcesses)(nil),
 		(*Request_ListPrograms)(nil),
 		(*Request_ListFlows)(nil),
 		(*Request_Status)(nil),
+		(*Request_ReadRib)(nil),
 	}
 	file_irm_proto_msgTypes[1].OneofWrappers = []any{
 		(*Reply_Flow)(nil),
@@ -2977,13 +3342,19 @@ func file_irm_proto_init() {
 		(*Reply_Layer)(nil),
 		(*Reply_Status)(nil),
 	}
+	file_irm_proto_msgTypes[28].OneofWrappers = []any{
+		(*RIBField_Text)(nil),
+		(*RIBField_Int)(nil),
+		(*RIBField_Uint)(nil),
+		(*RIBField_TimeUnixNs)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_irm_proto_rawDesc), len(file_irm_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   27,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
