@@ -2,9 +2,7 @@
 
 package dt
 
-import (
-	"o7gw/o7s/packet"
-)
+import "o7gw/o7s/packet"
 
 // bins is how many next hops, and how many endpoints, the packets of a batch are
 // sorted into before those so far are sent on.
@@ -22,7 +20,7 @@ type ingress struct {
 	lastOut *transit
 
 	local     [bins]arrival
-	locals    int // in use
+	locals    int  // in use
 	component bool // local is for components, else for flows
 
 	// The last look-up.
@@ -31,7 +29,7 @@ type ingress struct {
 	hop      *Neighbour
 	hopOK    bool
 
-	refuse [packet.BatchSize]*packet.Buffer // dropped; refuse[:refused]
+	refuse  [packet.BatchSize]*packet.Buffer // dropped; refuse[:refused]
 	refused int
 
 	received, localRecvd, ttl, noHop tally
@@ -177,6 +175,7 @@ func (in *ingress) deliver(b *packet.Buffer, p []byte, cube uint8) {
 	case component && d.components[eid] != nil:
 		in.localRecvd.one(cube, len(p))
 		d.components[eid].delivered.one(cube, len(p))
+		ecn = 0 // means nothing to them
 	case component, d.flows.Load() == nil:
 		in.unknown++
 		in.drop(b)
