@@ -4,24 +4,17 @@ package irm
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"o7gw/o7s/layer"
-	"o7gw/o7s/oap"
 	"o7gw/o7s/qos"
 )
 
-const (
-	// allocTimeout is the deadline of Alloc and Join if the caller gives
-	// none (spec 40 §0.1).
-	allocTimeout = 20 * time.Second
-	// queryTimeout limits the question whether a layer knows a name.
-	queryTimeout = 200 * time.Millisecond
-)
+// allocTimeout is the deadline of Alloc and Join if the caller gives none
+// (spec 40 §0.1).
+const allocTimeout = 20 * time.Second
 
 // checkQoS refuses what the endpoints cannot do yet, rather than to run a flow
 // that does not do what was asked for.
@@ -131,79 +124,4 @@ func (n *name) serverLocked(r *request) bool {
 		}
 	}
 	return false
-}
-
-// allocLayer asks the layers.
-func (p *Process) allocLayer(ctx context.Context, s string, qs qos.Spec) (*Flow, error) {
-	i := p.irm
-	m, hash, err := i.findLayer(ctx, p, s)
-	if err != nil {
-		return nil, err
-	}
-	f, err := p.pendingFlow(s, qs, m)
-	if err != nil {
-		return nil, err
-	}
-	client := oap.NewRequest(i.now(), rand.Reader, oap.AppendCaps(nil, ownCaps))
-	port, response, err := m.ipcp.Allocate(ctx, hash, qs, client.Request())
-	if err != nil {
-		f.Dealloc()
-		return nil, err
-	}
-	data, err := client.Finish(response)
-	if err != nil {
-		port.Close()
-		f.Dealloc()
-		return nil, err
-	}
-	caps, _ := oap.ParseCaps(data)
-	setPeerCaps(port, caps)
-	if err := f.ready(wire{port: port, mtu: port.MTU()}); err != nil {
-		return nil, err
-	}
-	i.infoBy(p.cause(), "Flow %d allocated for %d to %v.", f.id, p.pid(), text(s))
-	return f, nil
-}
-
-func (p *Process) pendingFlow(s string, qs qos.Spec, m *member) (*Flow, error) {
-	p.irm.mu.Lock()
-	defer p.irm.mu.Unlock()
-	if p.closed {
-		return nil, ErrDetached
-	}
-	if !m.mayCarryLocked(p) { // since just now
-		return nil, errText("the layer that knows the name stands on the IPCP", layer.ErrIPCP)
-	}
-	f := p.addFlowLocked(s, qs)
-	f.mpl = m.info.MPL
-	f.carryLocked(m)
-	return f, nil
-}
-
-// findLayer returns the first layer that knows the name and may carry a flow
-// of the process, and the hash of the name there.
-func (i *IRM) findLayer(ctx context.Context, p *Process, s string) (*member, layer.Hash, error) {
-	i.mu.Lock()
-	members := slices.DeleteFunc(i.layersLocked(), func(m *member) bool { return !m.mayCarryLocked(p) })
-	algos := make([]layer.HashAlgo, len(members))
-	for k, m := range members {
-		algos[k] = m.info.Hash
-	}
-	i.mu.Unlock()
-	for k, m := range members {
-		hash := algos[k].Sum(s)
-		qctx, cancel := m.within(ctx, queryTimeout)
-		err := m.ipcp.Query(qctx, hash)
-		cancel()
-		if err == nil {
-			return m, hash, nil
-		}
-		if ctx.Err() != nil {
-			return nil, "", ctx.Err()
-		}
-	}
-	if len(members) == 0 {
-		return nil, "", errText("this node serves no such name and is in no layer", layer.ErrIPCP)
-	}
-	return nil, "", layer.ErrIPCP
 }

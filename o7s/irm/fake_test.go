@@ -44,6 +44,10 @@ type fakeIPCP struct {
 	queries    int
 	accepts    []*capPort
 	failReg    error
+	// requests are the piggybacks of flow requests; to the first noAnswer of
+	// them nothing comes back within noAnswerTime.
+	requests [][]byte
+	noAnswer int
 }
 
 func (n *fakeNet) factory(t ipcp.Type, env ipcp.Env) (ipcp.IPCP, error) {
@@ -205,7 +209,22 @@ func stripped(t *testing.T, msg []byte, hashLen int) []byte {
 	return h.Append(nil)
 }
 
+// noAnswerTime is how long a fake layer waits for an answer.
+const noAnswerTime = time.Second
+
 func (f *fakeIPCP) Allocate(ctx context.Context, h layer.Hash, qs qos.Spec, data []byte) (layer.Port, []byte, error) {
+	f.mu.Lock()
+	f.requests = append(f.requests, data)
+	lost := len(f.requests) <= f.noAnswer
+	f.mu.Unlock()
+	if lost {
+		select {
+		case <-time.After(noAnswerTime):
+			return nil, nil, layer.ErrNoAnswer
+		case <-ctx.Done():
+			return nil, nil, ctx.Err()
+		}
+	}
 	if f.net.silent.Load() {
 		<-ctx.Done()
 		return nil, nil, ctx.Err()
