@@ -2,10 +2,7 @@
 
 package linkstate
 
-import (
-	"errors"
-	"time"
-)
+import "time"
 
 // Policy says which next hops a route has. Numbers are those of the
 // enrolment configuration.
@@ -33,20 +30,10 @@ type Config struct {
 	Recalc time.Duration
 	// Update is how often own links are announced again; 0: default.
 	Update time.Duration
-	// Timeout ends a link that was not announced for so long; 0: default.
+	// Timeout ends a link that was not announced for so long; 0: default. It
+	// should be some times Update; if it is not even that, New makes the best
+	// of it (spec 20 LS-15).
 	Timeout time.Duration
-}
-
-// Validate refuses times with which the links of a layer end before they are
-// announced again (spec 20 LS-15). New takes such times nevertheless, since a
-// prototype that bootstrapped the layer may hand them out, and makes the best
-// of them.
-func (c Config) Validate() error {
-	c = c.withDefaults()
-	if c.Timeout <= c.Update {
-		return errors.New("link state: the timeout is not longer than the update interval")
-	}
-	return nil
 }
 
 func (c Config) withDefaults() Config {
