@@ -13,14 +13,22 @@ import (
 	"o7gw/o7s/qos"
 )
 
-// allocTimeout is how long an allocation waits whose context has no deadline
-// (the prototype's default, spec 10 §2.6).
-const allocTimeout = 20 * time.Second
+const (
+	// allocTimeout limits an allocation whose context has no deadline (the
+	// prototype's default, spec 10 §2.6).
+	allocTimeout = 20 * time.Second
+	// defaultAnswerWait is how long the answer to a request is waited for: a
+	// member that got it answers at once, but the request or the answer may be
+	// lost.
+	defaultAnswerWait = 2 * time.Second
+)
 
 // allocate sends a flow request to each device that is known to serve the name
 // in turn, until one accepts. None of them is sent twice: data, which is
-// opaque here, has an id that the responder takes only once. The time until
-// the deadline of ctx is shared among the devices that are left.
+// opaque here, has an id that the responder takes only once. Each device has
+// answerWait, or its share of the time until the deadline of ctx. If none
+// answers, not even with a refusal, the error is layer.ErrNoAnswer, or
+// layer.ErrTimedOut when ctx left too little time to tell.
 func (p *IPCP) allocate(ctx context.Context, dst layer.Hash, qs qos.Spec, data []byte) (layer.Port, []byte, error) {
 	if most := p.maxManage - p.framing.fixedLen() - len(dst); len(data) > most {
 		return nil, nil, fmt.Errorf("request data has %d bytes, above %d: %w", len(data), most, layer.ErrInvalid)
@@ -36,7 +44,7 @@ func (p *IPCP) allocate(ctx context.Context, dst layer.Hash, qs qos.Spec, data [
 		ctx, cancel = context.WithTimeout(ctx, allocTimeout)
 		defer cancel()
 	}
-	last := fmt.Errorf("no time left: %w", layer.ErrTimedOut)
+	failure, refused := fmt.Errorf("no time left: %w", layer.ErrTimedOut), false
 	at := p.dir.lookup(dst, time.Now())
 	for i, a := range at {
 		if ctx.Err() != nil {
@@ -46,19 +54,27 @@ func (p *IPCP) allocate(ctx context.Context, dst layer.Hash, qs qos.Spec, data [
 		if err == nil {
 			return port, answer, nil
 		}
-		last = err
+		silent := errors.Is(err, layer.ErrNoAnswer) || errors.Is(err, layer.ErrTimedOut)
+		if !silent || !refused { // a refusal tells more than silence
+			failure, refused = err, !silent
+		}
 		if errors.Is(ctx.Err(), context.Canceled) || errors.Is(err, layer.ErrNoMemory) {
 			break // says nothing about the device
 		}
 		p.dir.failed(dst, a)
 	}
-	return nil, nil, last
+	return nil, nil, failure
 }
 
-// try makes one request, with a share of 1/left of the time.
+// try makes one request, with a share of 1/left of the time, but not more than
+// answerWait.
 func (p *IPCP) try(ctx context.Context, left int, at mac, dst layer.Hash, qs qos.Spec, data []byte) (layer.Port, []byte, error) {
 	deadline, _ := ctx.Deadline()
-	ctx, cancel := context.WithTimeout(ctx, time.Until(deadline)/time.Duration(left))
+	wait, silence := time.Until(deadline)/time.Duration(left), error(layer.ErrTimedOut)
+	if wait > p.answerWait {
+		wait, silence = p.answerWait, layer.ErrNoAnswer
+	}
+	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 
 	f := p.newFlow(at, qs)
@@ -80,7 +96,7 @@ func (p *IPCP) try(ctx context.Context, left int, at mac, dst layer.Hash, qs qos
 		case p.Context().Err() != nil:
 			return nil, nil, fmt.Errorf("IPCP closed: %w", layer.ErrIPCPState)
 		case errors.Is(err, context.DeadlineExceeded):
-			return nil, nil, fmt.Errorf("no answer from %v: %w", at, layer.ErrTimedOut)
+			return nil, nil, fmt.Errorf("%v is silent: %w", at, silence)
 		default:
 			return nil, nil, err
 		}

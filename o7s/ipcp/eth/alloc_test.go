@@ -109,7 +109,7 @@ func TestTimeoutFreesTheFlow(t *testing.T) {
 	w := newWire(t, 1500)
 	client := w.start(t, 0, ipcp.EthDIX, noUpper)
 	server := w.dial(t, 1, dix, client)
-	got := allocating(within(t, 100*time.Millisecond), client, nil)
+	got := allocating(within(t, 500*time.Millisecond), client, nil)
 	server.serve()
 	r := server.wanted()
 	if o := <-got; !errors.Is(o.err, layer.ErrTimedOut) {
@@ -136,6 +136,29 @@ func TestTimeoutFreesTheFlow(t *testing.T) {
 	client.Close()
 	if o := <-got; !errors.Is(o.err, layer.ErrIPCPState) {
 		t.Errorf("got %v", o.err)
+	}
+}
+
+// The caller is told when nothing came back, so that he can ask again.
+func TestNoAnswer(t *testing.T) {
+	w := newWire(t, 1500)
+	client := w.start(t, 0, ipcp.EthDIX, noUpper)
+	client.answerWait = 50 * time.Millisecond
+	server := w.dial(t, 1, dix, client)
+	got := allocating(t.Context(), client, nil)
+	server.serve()
+	server.wanted()
+	if o := <-got; !errors.Is(o.err, layer.ErrNoAnswer) {
+		t.Errorf("got %v", o.err)
+	}
+	client.answerWait = defaultAnswerWait
+	// Asked again, it is as if nothing had happened: the name is asked for,
+	// and the flow.
+	got = allocating(t.Context(), client, nil)
+	server.serve()
+	server.send(reply{eid: server.wanted().eid, peerEID: 66})
+	if o := <-got; o.err != nil {
+		t.Error(o.err)
 	}
 }
 

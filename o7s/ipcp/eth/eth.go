@@ -50,6 +50,8 @@ type IPCP struct {
 	sock      *socket
 	out       *egress.Egress[struct{}]
 
+	answerWait time.Duration // tests change it
+
 	self    atomic.Pointer[mac] // address of the device
 	linked  atomic.Bool         // the device is up and has a carrier
 	names   ipcp.Registry
@@ -72,7 +74,7 @@ func New(t ipcp.Type, env ipcp.Env) (ipcp.IPCP, error) {
 	if t != ipcp.EthDIX && t != ipcp.EthLLC {
 		return nil, fmt.Errorf("new eth IPCP: type %v: %w", t, layer.ErrIPCPType)
 	}
-	p := new(IPCP)
+	p := &IPCP{answerWait: defaultAnswerWait}
 	p.Init(t, env, ipcp.Ops{
 		Bootstrap: p.bootstrap,
 		Register: func(_ context.Context, name layer.Hash) error {

@@ -79,16 +79,20 @@ func (c *foreign) data(dst, src uint16, payload []byte) {
 
 // read returns the next frame, nil if none comes in time.
 func (c *foreign) read(limit time.Duration) []byte {
-	fds := []unix.PollFd{{Fd: int32(c.s.fd), Events: unix.POLLIN}}
-	if n, _ := unix.Poll(fds, int(limit/time.Millisecond)); n == 0 {
-		return nil
-	}
 	b := make([]byte, 70000)
-	n, err := unix.Read(c.s.fd, b)
-	if err != nil {
-		c.t.Fatal(err)
+	for end := time.Now().Add(limit); ; {
+		n, err := unix.Read(c.s.fd, b)
+		switch left := time.Until(end); {
+		case err == nil:
+			return b[:n]
+		case err != unix.EAGAIN && err != unix.EINTR:
+			c.t.Fatal(err)
+		case left <= 0:
+			return nil
+		default: // a signal may end it early
+			unix.Poll([]unix.PollFd{{Fd: int32(c.s.fd), Events: unix.POLLIN}}, int(left/time.Millisecond)+1)
+		}
 	}
-	return b[:n]
 }
 
 // recv returns the next frame.

@@ -4,6 +4,7 @@ package sim
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"time"
 
@@ -12,9 +13,8 @@ import (
 	"o7gw/o7s/qos"
 )
 
-// allocateLimit is how long the answer to a flow request is waited for, as
-// in the prototype.
-const allocateLimit = 20 * time.Second
+// answerWait is how long the answer to a flow request is waited for.
+const answerWait = 2 * time.Second
 
 // answer is the answer to a flow request.
 type answer struct {
@@ -24,8 +24,6 @@ type answer struct {
 
 // allocate sends one flow request and waits for its answer.
 func (p *IPCP) allocate(ctx context.Context, dst layer.Hash, qs qos.Spec, data []byte) (layer.Port, []byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, allocateLimit)
-	defer cancel()
 	there, err := p.find(ctx, dst)
 	if err != nil {
 		return nil, nil, err
@@ -41,22 +39,36 @@ func (p *IPCP) allocate(ctx context.Context, dst layer.Hash, qs qos.Spec, data [
 	n.armLocked()
 	n.mu.Unlock()
 
-	var a answer
-	select {
-	case a = <-q.answer:
-	case <-ctx.Done():
-		if q.done.Swap(true) { // answered in the same moment
-			a = <-q.answer
-		} else {
-			a.code = layer.ErrTimedOut
-		}
+	a, err := q.await(ctx)
+	if err == nil && a.code != 0 {
+		err = a.code
 	}
-	if a.code != 0 {
+	if err != nil {
 		p.distrust(dst)
 		q.Close()
-		return nil, nil, a.code
+		return nil, nil, err
 	}
 	return q, a.data, nil
+}
+
+// await waits for the answer to the request of p, or gives the request up.
+func (p *port) await(ctx context.Context) (a answer, err error) {
+	patience := time.NewTimer(answerWait)
+	defer patience.Stop()
+	select {
+	case a = <-p.answer:
+		return a, nil
+	case <-patience.C:
+		err = layer.ErrNoAnswer
+	case <-ctx.Done():
+		if err = ctx.Err(); errors.Is(err, context.DeadlineExceeded) {
+			err = layer.ErrTimedOut
+		}
+	}
+	if p.done.Swap(true) { // answered in the same moment
+		return <-p.answer, nil
+	}
+	return a, err
 }
 
 // requested handles a flow request by the port from at another station.

@@ -111,8 +111,8 @@ func TestRefusals(t *testing.T) {
 		client := member(t, l, nil)
 		server := member(t, l, func(r *layer.Request) { answers[string(r.Data)](r) })
 		register(t, server)
-		for what, want := range map[string]layer.Errno{
-			"refuse": layer.ErrAuth, "bare": layer.ErrIPCP, "later": layer.ErrCrypt, "ignore": layer.ErrTimedOut,
+		for what, want := range map[string]error{
+			"refuse": layer.ErrAuth, "bare": layer.ErrIPCP, "later": layer.ErrCrypt, "ignore": layer.ErrNoAnswer,
 		} {
 			if _, _, err := client.Allocate(t.Context(), name, qos.Raw, []byte(what)); !errors.Is(err, want) {
 				t.Errorf("%s: %v, want %v", what, err, want)
@@ -146,6 +146,14 @@ func TestLateAnswer(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 600*time.Millisecond)
 		defer cancel()
 		if _, _, err := client.Allocate(ctx, name, qos.Raw, nil); !errors.Is(err, layer.ErrTimedOut) {
+			t.Fatal(err)
+		}
+		canceled, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(600*time.Millisecond, cancel)
+		if err := client.Query(t.Context(), name); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := client.Allocate(canceled, name, qos.Raw, nil); !errors.Is(err, context.Canceled) {
 			t.Fatal(err)
 		}
 		settle()
@@ -207,7 +215,7 @@ func TestAcceptWhileDown(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := <-failed; !errors.Is(err, layer.ErrTimedOut) {
+		if err := <-failed; !errors.Is(err, layer.ErrNoAnswer) {
 			t.Errorf("requester: %v", err)
 		}
 		if r := listen(b); r.String() != "<down>" {
@@ -262,7 +270,7 @@ func TestLossyAllocation(t *testing.T) {
 			case err == nil:
 				ok++
 				a.Close()
-			case errors.Is(err, layer.ErrTimedOut) && time.Since(begin) <= 20*time.Second:
+			case errors.Is(err, layer.ErrNoAnswer) && time.Since(begin) <= queryLimit+answerWait:
 			case errors.Is(err, layer.ErrNoName):
 			default:
 				t.Fatal(err)

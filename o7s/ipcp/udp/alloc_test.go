@@ -144,6 +144,43 @@ func TestTimeoutFreesTheFlow(t *testing.T) {
 	}
 }
 
+// The caller is told when nothing came back, so that he can ask again.
+func TestNoAnswer(t *testing.T) {
+	client := start(t, "127.0.0.1", noUpper, serves("127.0.0.2", "127.0.0.3"))
+	client.answerWait = 50 * time.Millisecond
+	dead := dial(t, "127.0.0.2", testPort, client)
+	other := dial(t, "127.0.0.3", testPort, client)
+	got := allocating(t.Context(), client, nil)
+	dead.wanted()
+	other.wanted()
+	if o := <-got; !errors.Is(o.err, layer.ErrNoAnswer) {
+		t.Errorf("both silent: %v", o.err)
+	}
+	client.answerWait = defaultAnswerWait
+	// Asked again, it is as if nothing had happened.
+	got = allocating(t.Context(), client, nil)
+	dead.wanted()
+	r := other.wanted()
+	other.send(reply{eid: r.eid, peerEID: 66}.append(nil))
+	if o := <-got; o.err != nil {
+		t.Error(o.err)
+	}
+}
+
+// A refusal is an answer, whatever the other addresses do.
+func TestRefusedAndSilent(t *testing.T) {
+	client := start(t, "127.0.0.1", noUpper, serves("127.0.0.2", "127.0.0.3"))
+	client.answerWait = 500 * time.Millisecond
+	refusing := dial(t, "127.0.0.2", testPort, client)
+	dead := dial(t, "127.0.0.3", testPort, client)
+	got := allocating(t.Context(), client, nil)
+	refusing.send(reply{eid: refusing.wanted().eid, response: -int32(layer.ErrAuth)}.append(nil))
+	dead.wanted()
+	if o := <-got; !errors.Is(o.err, layer.ErrAuth) {
+		t.Errorf("got %v", o.err)
+	}
+}
+
 // The first address is dead, the second refuses, the third accepts. Next time
 // the first two are not tried.
 func TestAddressesInOrder(t *testing.T) {

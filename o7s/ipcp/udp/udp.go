@@ -46,7 +46,10 @@ type IPCP struct {
 	sock      *socket
 	out       *egress.Egress[peer]
 
-	dnsPort uint16 // of DNS servers; tests change it
+	// Tests change these.
+	dnsPort    uint16 // of DNS servers
+	answerWait time.Duration
+
 	names   ipcp.Registry
 	flows   flowTable
 	stats   counters
@@ -66,7 +69,7 @@ func New(t ipcp.Type, env ipcp.Env) (ipcp.IPCP, error) {
 	if t != ipcp.UDP4 && t != ipcp.UDP6 {
 		return nil, fmt.Errorf("new udp IPCP: type %v: %w", t, layer.ErrIPCPType)
 	}
-	p := &IPCP{dnsPort: ddns.Port}
+	p := &IPCP{dnsPort: ddns.Port, answerWait: defaultAnswerWait}
 	p.Init(t, env, ipcp.Ops{
 		Bootstrap:  p.bootstrap,
 		Register:   p.register,
