@@ -5,6 +5,7 @@ package dt
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -26,10 +27,12 @@ func FuzzReceive(f *testing.F) {
 	} {
 		f.Add(append(p, p...), uint8(len(p)))
 		f.Add(p[:14], uint8(3))
+		f.Add(append(p, make([]byte, 150)...), uint8(0))
 	}
 	f.Fuzz(func(t *testing.T, b []byte, size uint8) {
 		n := newNode(t)
-		n.left.queued = 160
+		n.left.queued, n.left.mtu, n.right.mtu = 160, 200, 100
+		b = b[:min(len(b), 4096)]
 		var in [][]byte
 		for cut := int(size); ; b = b[cut:] {
 			if cut == 0 || len(b) <= cut || len(in) == 300 {
@@ -40,7 +43,7 @@ func FuzzReceive(f *testing.F) {
 		}
 		n.left.come(in...)
 		var toLeft, toRight [][]byte
-		empty, short := uint64(0), uint64(0)
+		empty, short, long := uint64(0), uint64(0), uint64(0)
 		for _, p := range in {
 			h, ok := Format(4).Parse(p)
 			switch {
@@ -51,23 +54,30 @@ func FuzzReceive(f *testing.F) {
 			case h.TTL > 1 && (h.Dst == left || h.Dst == right):
 				q := bytes.Clone(p)
 				q[5]--
-				if h.Dst == left {
+				switch {
+				case h.Dst == left && len(q) <= 200:
 					q[6] |= 10
 					toLeft = append(toLeft, q)
-				} else {
+				case h.Dst == right && len(q) <= 100:
 					toRight = append(toRight, q)
+				default:
+					long++
 				}
 			}
 		}
-		equal(t, "to the left", n.left.sent, toLeft)
-		equal(t, "to the right", n.right.sent, toRight)
+		if !slices.EqualFunc(n.left.sent, toLeft, bytes.Equal) || !slices.EqualFunc(n.right.sent, toRight, bytes.Equal) {
+			t.Errorf("to the left % x, want % x; to the right % x, want % x", n.left.sent, toLeft, n.right.sent, toRight)
+		}
 		s := n.toLeft.Stats()
+		if got := s.TooLong + n.toRight.Stats().TooLong; got != long {
+			t.Errorf("%d packets too long, want %d", got, long)
+		}
 		for _, r := range n.runs {
 			if r.eid > 1 && r.eid < Components {
 				t.Errorf("delivered to EID %d", r.eid)
 			}
 		}
-		ends := uint64(len(toLeft)+len(toRight)) + n.delivered + s.UnknownEID + total(s.TTL) + total(s.NoNextHop)
+		ends := uint64(len(toLeft)+len(toRight)) + long + n.delivered + s.UnknownEID + total(s.TTL) + total(s.NoNextHop)
 		if got := total(s.Received); got != ends || got+short+empty != uint64(len(in)) || s.Malformed != short {
 			t.Errorf("%d packets: %d received of which %d ended, %d malformed, %d too short, %d empty",
 				len(in), got, ends, s.Malformed, short, empty)

@@ -28,7 +28,7 @@ type Neighbour struct {
 	since  time.Time
 
 	removed atomic.Bool
-	hinted  atomic.Int64 // UNIX time in ns of the last hint
+	hinted  atomic.Int64 // ns from since to the last hint; 0: there was none
 	stats   counters
 	in      ingress
 }
@@ -82,7 +82,7 @@ func (n *Neighbour) transmit(pkts []*packet.Buffer, t *tally) {
 func (n *Neighbour) oversize(cube uint8, size, mtu int) {
 	n.stats.tooLong.Add(1)
 	n.stats.failed.one(cube, size)
-	now, last := time.Now().UnixNano(), n.hinted.Load()
+	now, last := int64(time.Since(n.since)), n.hinted.Load()
 	if last != 0 && now-last < int64(hintInterval) || !n.hinted.CompareAndSwap(last, now) {
 		return
 	}

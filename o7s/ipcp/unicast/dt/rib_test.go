@@ -82,6 +82,20 @@ func TestRIB(t *testing.T) {
 			t.Errorf("entry %q", name)
 		}
 	}
+	// As long as the file of the prototype (spec 40 §7.4).
+	e, _ := d.Entry("64")
+	size := 0
+	for _, f := range e.Fields {
+		switch f.Value.(type) {
+		case nil:
+			size += len(f.Label) + 1
+		case time.Time:
+			size += e.LabelWidth + len("2026-11-22 07:38:51 (UTC)") + 1
+		default:
+			size += e.LabelWidth + e.ValueWidth + 1
+		}
+	}
+	equal(t, "bytes of text", size, 2210)
 	more := n.Details()
 	equal(t, "details", more.Names(), []string{"64", "65", "own", "table"})
 	equal(t, "own", text(t, more, "own"), "No route (packets): 1\n")
