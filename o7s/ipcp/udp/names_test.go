@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -26,11 +27,16 @@ import (
 // startNamed is start with a DNS server.
 func startNamed(t *testing.T, addr string, server netip.AddrPort, u layer.Upper) *IPCP {
 	t.Helper()
+	return startLogged(t, addr, server, u, slog.DiscardHandler)
+}
+
+func startLogged(t *testing.T, addr string, server netip.AddrPort, u layer.Upper, log slog.Handler) *IPCP {
+	t.Helper()
 	typ, a := ipcp.UDP6, netip.MustParseAddr(addr)
 	if a.Is4() {
 		typ = ipcp.UDP4
 	}
-	x, err := New(typ, ipcp.Env{Name: "u", Upper: u, Log: slog.New(slog.DiscardHandler)})
+	x, err := New(typ, ipcp.Env{Name: "u", Upper: u, Log: slog.New(log)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,30 +186,54 @@ func expire(p *IPCP) {
 	p.dir.dns.names[op].expires = time.Time{}
 }
 
-// A server that takes no updates from us: the registration fails and says why,
-// and all else works on.
+// notes is a slog.Handler that keeps the messages.
+type notes struct {
+	slog.Handler
+	mu   sync.Mutex
+	said []string
+}
+
+func (n *notes) Enabled(context.Context, slog.Level) bool { return true }
+func (n *notes) WithAttrs([]slog.Attr) slog.Handler       { return n }
+func (n *notes) Handle(_ context.Context, r slog.Record) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if r.Level >= slog.LevelInfo {
+		n.said = append(n.said, r.Level.String()+" "+r.Message)
+	}
+	return nil
+}
+
+func (n *notes) all() []string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Clone(n.said)
+}
+
+// A server that takes no updates from us stops nobody. It is tried until it
+// does, which is said once when it begins and once when it ends.
 func TestDNSRefuses(t *testing.T) {
-	at, run := nameServer(t, "127.0.0.1", "192.0.2.0/24")
-	run()
-	p := startNamed(t, "127.0.0.2", at, noUpper)
+	a, dir := netip.MustParseAddr("127.0.0.1"), t.TempDir()
+	at := netip.AddrPortFrom(a, knottest.FreePort(t, a))
+	stop := knottest.Start(t, dir, at, netip.MustParsePrefix("192.0.2.0/24"))
+	log := new(notes)
+	p := startLogged(t, "127.0.0.2", at, noUpper, log)
 	ctx := within(t, 20*time.Second)
-	for range 2 {
-		var r *ddns.Refusal
-		if err := p.Register(ctx, op); !errors.As(err, &r) || !errors.Is(err, layer.ErrPermission) || p.names.Has(op) {
-			t.Fatalf("register: %v", err)
-		}
+	if err := p.Register(ctx, op); err != nil || !p.names.Has(op) {
+		t.Fatalf("register: %v", err)
 	}
-	eventually(t, "end of the attempts", func() bool {
-		p.published.mu.Lock()
-		defer p.published.mu.Unlock()
-		return len(p.published.names) == 0
-	})
-	if err := p.Query(ctx, op); !errors.Is(err, layer.ErrNoName) {
-		t.Errorf("query: %v", err)
+	// What the server never had needs no removal.
+	if err := p.Unregister(ctx, op); err != nil || p.names.Has(op) {
+		t.Fatalf("unregister: %v", err)
 	}
-	if err := p.Unregister(ctx, op); err != nil {
-		t.Errorf("unregister: %v", err)
+	if err := p.Register(ctx, op); err != nil {
+		t.Fatalf("register again: %v", err)
 	}
+	stop()
+	knottest.Start(t, dir, at, netip.MustParsePrefix("127.0.0.0/8"))
+	eventually(t, "record", func() bool { return len(inDNS(t, at)) == 1 })
+	const bad, good = "WARN DNS server was not updated, will try again", "INFO DNS server was updated after all"
+	eventually(t, "good news", func() bool { return slices.Equal(log.all(), []string{bad, bad, good}) })
 }
 
 // slowServer answers each query with 127.0.0.2, after it was let go.

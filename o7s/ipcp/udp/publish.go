@@ -40,8 +40,8 @@ const (
 // has a goroutine that strives for what was last asked of it, until the server
 // has answered:
 //
-//	publish ──▶ add ──answered──▶ add again every refreshEvery
-//	             ▲ └──silence, or refused later──▶ again after retryMin … retryMax
+//	publish ──▶ add ──done──▶ add again every refreshEvery
+//	             ▲ └──silence, refused──▶ again after retryMin … retryMax
 //	             │
 //	withdraw ──▶ remove ──answered──▶ end
 //	               └──silence──▶ again after retryMin … retryMax
@@ -76,14 +76,16 @@ func newPublisher(server ddns.Server, addr netip.Addr, log *slog.Logger) *publis
 	return p
 }
 
-// publish makes the server name this node for a service. It returns an error
-// if the server refuses or ctx is cancelled, and nothing remains of the
-// attempt. If the server does not answer soon, that goes on in the background.
+// publish makes the server name this node for a service. If the server does not
+// answer soon, or refuses, that goes on in the background: the node serves the
+// name in any case, and whoever administers the server may mend it. The error
+// is that of a ctx that is cancelled, and nothing remains of the attempt then.
 func (p *publisher) publish(ctx context.Context, name layer.Hash) error {
 	err := p.await(ctx, p.aim(name, true))
-	if err != nil {
-		p.aim(name, false)
+	if err == nil || lasting(err) {
+		return nil
 	}
+	p.aim(name, false)
 	return err
 }
 
@@ -119,8 +121,8 @@ func (p *publisher) aim(name layer.Hash, publish bool) *turn {
 	return t
 }
 
-// await waits for the first attempt. It returns an error only if there is no
-// sense in going on.
+// await waits for the first attempt. It returns an error only if the server
+// refuses or ctx is cancelled.
 func (p *publisher) await(ctx context.Context, t *turn) error {
 	limit := publishWait
 	if p.silent.Load() {
@@ -176,10 +178,10 @@ func (p *publisher) strive(name layer.Hash) {
 		}
 		switch {
 		case err == nil && failures > 0:
-			log.Info("DNS server answers again", "registered", t.publish)
+			log.Info("DNS server was updated after all", "registered", t.publish)
 			failures = 0
 		case err != nil && failures == 0:
-			log.Warn("DNS server was not updated", "registered", t.publish, "err", err)
+			log.Warn("DNS server was not updated, will try again", "registered", t.publish, "err", err)
 			failures = 1
 		case err != nil:
 			failures++
