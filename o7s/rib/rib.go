@@ -4,8 +4,15 @@
 // every component of a node publishes (spec 20 §11, spec 40 §7). Nothing is
 // stored in it; an entry is made when somebody reads it.
 //
-// Components call Mount with a Dir; readers call List and Read.
+// Start with New. Components call Mount with a Dir, of which Files is the
+// simplest; readers call List, Read and Walk. Entry.AppendText writes an entry
+// as the prototype's files look, Entry.MarshalJSON for programs.
 package rib
+
+import (
+	"maps"
+	"slices"
+)
 
 // Dir makes the entries of one directory. Its methods may be called from any
 // goroutine and must not block.
@@ -16,29 +23,38 @@ type Dir interface {
 	Entry(name string) (Entry, bool)
 }
 
+// Files is a Dir whose entries are always there.
+type Files map[string]func() Entry
+
+var _ Dir = Files(nil)
+
+// Names implements Dir.
+func (f Files) Names() []string { return slices.Sorted(maps.Keys(f)) }
+
+// Entry implements Dir.
+func (f Files) Entry(name string) (Entry, bool) {
+	if make := f[name]; make != nil {
+		return make(), true
+	}
+	return Entry{}, false
+}
+
 // Entry is what one file of the tree says.
 type Entry struct {
-	// LabelWidth and ValueWidth are the columns of the text form: the label
-	// is padded to the first, the value right-aligned in the second; 0: as
-	// it comes.
+	// LabelWidth and ValueWidth are the columns of the text form: a label is
+	// padded to the first, and a value ends where both together end unless it
+	// is too long; 0: as it comes.
 	LabelWidth, ValueWidth int
 	Fields                 []Field
 }
 
 // Field is a line of an entry. Without a Value it is a heading: the label of
-// the fields up to the next heading.
+// the fields below it that are indented deeper than it is, or, if the next one is
+// not, of all fields up to the next heading. Without a Label too it is an empty line.
 type Field struct {
 	Label string // with its colon, as the text form shows it
 	Value any    // string, an integer, or a time.Time
 }
 
-// Tree is a RIB, or a subtree of one. A nil *Tree takes everything and keeps
-// nothing, so that components need not ask.
-type Tree struct{}
-
-// Mount makes a directory appear at the path below t until unmount is called. A
-// path that is in use is replaced.
-func (t *Tree) Mount(path string, d Dir) (unmount func()) { return func() {} }
-
-// Sub returns the subtree at the path.
-func (t *Tree) Sub(path string) *Tree { return t }
+// Word is an entry of one bare word.
+func Word(s string) Entry { return Entry{Fields: []Field{{Value: s}}} }
