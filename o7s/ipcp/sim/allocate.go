@@ -32,9 +32,9 @@ func (p *IPCP) allocate(ctx context.Context, dst layer.Hash, qs qos.Spec, data [
 
 	n := p.station.link.net
 	n.mu.Lock()
-	q := p.station.newPortLocked()
+	q := p.station.newPortLocked(qs.Cube())
 	if way := p.station.ways[there]; way != nil {
-		way.callLocked(len(dst)+len(data), func() { there.ipcp.requested(q, dst, qs, data) })
+		way.callLocked(q.cube, len(dst)+len(data), func() { there.ipcp.requested(q, dst, qs, data) })
 	}
 	n.armLocked()
 	n.mu.Unlock()
@@ -73,7 +73,7 @@ func (p *port) await(ctx context.Context) (a answer, err error) {
 
 // requested handles a flow request by the port from at another station.
 func (p *IPCP) requested(from *port, dst layer.Hash, qs qos.Spec, data []byte) {
-	r := &request{ipcp: p, from: from}
+	r := &request{ipcp: p, from: from, cube: qs.Cube()}
 	if p.State() != ipcp.Operational || !p.names.Has(dst) {
 		r.Refuse(layer.ErrNoName)
 		return
@@ -85,6 +85,7 @@ func (p *IPCP) requested(from *port, dst layer.Hash, qs qos.Spec, data []byte) {
 type request struct {
 	ipcp *IPCP
 	from *port
+	cube qos.Cube
 	done atomic.Bool
 }
 
@@ -100,7 +101,7 @@ func (r *request) Accept(data []byte) (layer.Port, error) {
 	if s.gone {
 		return nil, layer.ErrIPCPState
 	}
-	q := s.newPortLocked()
+	q := s.newPortLocked(r.cube)
 	q.peer = r.from
 	r.replyLocked(q, answer{data: append([]byte(nil), data...)})
 	return q, nil
@@ -128,7 +129,7 @@ func (r *request) Ignore() { r.done.Store(true) }
 func (r *request) replyLocked(q *port, a answer) {
 	s := r.ipcp.station
 	if way := s.ways[r.from.station]; way != nil {
-		way.callLocked(len(a.data), func() { r.from.answered(q, a) })
+		way.callLocked(r.cube, len(a.data), func() { r.from.answered(q, a) })
 	}
 	s.link.net.armLocked()
 }

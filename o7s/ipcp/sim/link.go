@@ -9,6 +9,7 @@ import (
 
 	"o7gw/o7s/ipcp"
 	"o7gw/o7s/layer"
+	"o7gw/o7s/qos"
 )
 
 // Defaults of Params.
@@ -18,7 +19,9 @@ const (
 )
 
 // Params say how a link treats what is sent over it. Each direction between
-// two stations is on its own. Probabilities are from 0 to 1.
+// two stations is on its own. Probabilities are from 0 to 1. What waits for the
+// rate is sent in order of priority, by the cube of its flow or the mark of the
+// packet.
 type Params struct {
 	Delay  time.Duration // from the last bit sent to arrival
 	Jitter time.Duration // up to so much more, evenly spread; order is kept
@@ -29,7 +32,7 @@ type Params struct {
 	Late      time.Duration
 
 	Rate  float64 // bit/s; 0: no limit
-	Queue int     // bytes that wait for the rate; more is dropped. 0: no limit
+	Queue int     // bytes that wait for the rate in each cube; more is dropped. 0: no limit
 
 	MTU int           // largest packet of a flow, bytes; 0: DefaultMTU
 	MPL time.Duration // maximum packet lifetime to report; 0: DefaultMPL
@@ -200,8 +203,8 @@ func (n *Network) Pair(p Params) (a, b layer.Port, l *Link) {
 	l = n.NewLink(p)
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	x := l.attachLocked(nil).newPortLocked()
-	y := l.attachLocked(nil).newPortLocked()
+	x := l.attachLocked(nil).newPortLocked(qos.BestEffort)
+	y := l.attachLocked(nil).newPortLocked(qos.BestEffort)
 	x.peer, y.peer = y, x
 	return x, y, l
 }

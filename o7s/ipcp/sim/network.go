@@ -59,14 +59,13 @@ func (n *Network) Close() {
 		n.idle.Wait()
 	}
 	for _, e := range n.pending {
-		if e.pkt != nil {
-			e.pkt.Release()
-		}
+		e.releaseLocked()
 	}
 	n.pending = nil
 }
 
-// event is something that arrives: a packet for a port, or a call.
+// event is something that arrives, a packet for a port or a call, or a channel
+// that can send the next message.
 type event struct {
 	at  time.Duration // since the start of the network
 	way *channel      // it comes by; nil for what happens at a station itself
@@ -74,6 +73,18 @@ type event struct {
 	pkt *packet.Buffer
 	to  *port
 	fn  func()
+
+	serve *channel
+}
+
+// releaseLocked gives up an event. n.mu is held.
+func (e *event) releaseLocked() {
+	if e.pkt != nil {
+		e.pkt.Release()
+	}
+	if e.serve != nil {
+		e.serve.abandonLocked()
+	}
 }
 
 // now returns the time since the start of the network.
@@ -83,9 +94,7 @@ func (n *Network) now() time.Duration { return time.Since(n.start) }
 // he has posted all.
 func (n *Network) postLocked(e event) {
 	if n.closed {
-		if e.pkt != nil {
-			e.pkt.Release()
-		}
+		e.releaseLocked()
 		return
 	}
 	heap.Push(&n.pending, e)
@@ -95,6 +104,12 @@ func (n *Network) postLocked(e event) {
 func (n *Network) postHereLocked(fn func()) {
 	n.posted++
 	n.postLocked(event{at: n.now(), seq: n.posted, fn: fn})
+}
+
+// postServeLocked schedules the next message of a channel. n.mu is held.
+func (n *Network) postServeLocked(c *channel) {
+	n.posted++
+	n.postLocked(event{at: c.free, seq: n.posted, serve: c})
 }
 
 // arriveLocked appends the packet of e to batch if it gets through. n.mu is
@@ -128,6 +143,10 @@ func (n *Network) dispatch() {
 	var batch []*packet.Buffer
 	for !n.closed && len(n.pending) > 0 && n.pending[0].at <= n.now() {
 		e := heap.Pop(&n.pending).(event)
+		if e.serve != nil {
+			e.serve.serveLocked()
+			continue
+		}
 		if e.fn != nil {
 			if e.way == nil || e.way.arrivesLocked() {
 				n.mu.Unlock()

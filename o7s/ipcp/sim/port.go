@@ -7,6 +7,7 @@ import (
 
 	"o7gw/o7s/layer"
 	"o7gw/o7s/packet"
+	"o7gw/o7s/qos"
 )
 
 // port is one end of a flow.
@@ -18,6 +19,7 @@ type port struct {
 	station *station
 	num     uint64
 	mtu     int
+	cube    qos.Cube
 	in      layer.Inbox
 
 	// Guarded by the network's mu.
@@ -30,10 +32,15 @@ type port struct {
 	answer chan answer // of the request; has room for one
 }
 
+var (
+	_ layer.Port   = (*port)(nil)
+	_ layer.Queuer = (*port)(nil)
+)
+
 // newPortLocked opens a port at the station. net.mu is held.
-func (s *station) newPortLocked() *port {
+func (s *station) newPortLocked(cube qos.Cube) *port {
 	s.made++
-	p := &port{station: s, num: s.made, mtu: s.link.params.mtu(), answer: make(chan answer, 1)}
+	p := &port{station: s, num: s.made, cube: cube, mtu: s.link.params.mtu(), answer: make(chan answer, 1)}
 	s.ports[p.num] = p
 	p.reportLocked()
 	return p
@@ -81,7 +88,11 @@ func (p *port) sendLocked(b *packet.Buffer) {
 			l.counters.lost.Add(1)
 			break
 		}
-		way.packetLocked(b, p.peer)
+		cube := p.cube
+		if mark := b.Cube(); mark < qos.Cubes {
+			cube = max(cube, qos.Cube(mark))
+		}
+		way.packetLocked(cube, b, p.peer)
 		return
 	}
 	b.Release()
@@ -90,6 +101,22 @@ func (p *port) sendLocked(b *packet.Buffer) {
 func (p *port) Receive(r layer.Receiver) { p.in.Receive(r) }
 
 func (p *port) MTU() int { return p.mtu }
+
+// Queued returns how many messages wait for the rate of the link in front of
+// the next packet, not counting the one that is being sent.
+func (p *port) Queued() int {
+	n := p.station.link.net
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if p.peer == nil {
+		return 0
+	}
+	way := p.station.ways[p.peer.station]
+	if way == nil {
+		return 0
+	}
+	return way.waitingLocked(p.cube)
+}
 
 // Close ends the flow and sends the peer a notice, which may be lost like any
 // message.
@@ -120,6 +147,6 @@ func (p *port) endLocked() {
 // is held; the caller calls armLocked.
 func (p *port) noticeLocked(to *port) {
 	if way := p.station.ways[to.station]; way != nil {
-		way.callLocked(0, func() { to.in.Notify(layer.Closed) })
+		way.callLocked(p.cube, 0, func() { to.in.Notify(layer.Closed) })
 	}
 }

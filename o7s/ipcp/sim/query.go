@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"o7gw/o7s/layer"
+	"o7gw/o7s/qos"
 )
 
 const (
@@ -89,14 +90,14 @@ func (p *IPCP) ask(name layer.Hash) {
 		if s == me || s.ipcp == nil {
 			continue
 		}
-		me.ways[s].callLocked(len(name), func() {
+		me.ways[s].callLocked(qos.BestEffort, len(name), func() {
 			if !s.ipcp.names.Has(name) {
 				return
 			}
 			n.mu.Lock()
 			defer n.mu.Unlock()
 			if back := s.ways[me]; back != nil {
-				back.callLocked(len(name), func() { p.learn(name, s) })
+				back.callLocked(qos.BestEffort, len(name), func() { p.learn(name, s) })
 				n.armLocked()
 			}
 		})
