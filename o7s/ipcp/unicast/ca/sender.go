@@ -28,18 +28,30 @@ const (
 	// maxUnits bounds what a slot may count for.
 	maxUnits = 64
 	// markTime is how long a report is valid at least: a receiver that takes
-	// packets in batches reports only once in each.
-	markTime = int64(time.Millisecond)
+	// packets in batches reports only once in each. One of a long queue, where
+	// packets may be lost and then are not reported, is valid for longLife more for each
+	// unit above longLevel.
+	markTime  = int64(time.Millisecond)
+	longLevel = 256
+	longLife  = int64(64 * time.Microsecond)
 	// startWait is the longest wait in slow start of a flow that could use
 	// twice its rate.
-	startWait = int64(time.Millisecond)
+	startWait = int64(4 * time.Millisecond)
+	// lowShare and lowGain: a flow whose window is below lowShare/level steps has
+	// little to do with the congestion. It gains 1/lowGain of a step instead of
+	// losing, else it would get nothing beside faster ones, which see more of the
+	// unmarked moments. At a level of 256 that begins below 1 MB/s.
+	lowShare = 64
+	lowGain  = 16
+	// burst is how many packets leave at once in avoidance: less than a mark.
+	burst = 8
 	// maxCarry is how much of the past a flow that had to wait may catch up
 	// with, when its timer was late.
 	maxCarry = 20 // 2^20 ns
 	// maxDelay is the longest wait.
 	maxDelay = int64(time.Second)
 
-	maxWindow = 1 << 40 // bytes; far from overflow
+	maxWindow = 1 << 32 // bytes; its product with a slot does not overflow
 )
 
 // Sender limits the rate of a flow. Time is cut into slots of 2^shift ns, in
@@ -62,15 +74,19 @@ const (
 //   - slots get no shorter than 2^minShift ns, see there.
 //   - slow start does not wait for the end of a slot of which it used the first
 //     half only.
+//   - in avoidance the bytes of a slot are spread over it, since a burst makes the
+//     queue that it is then punished for.
 type Sender struct {
 	on      bool
 	avoid   bool  // avoidance, not slow start
 	shift   uint8 // m: log2 of the length of a slot in ns
-	slot    int64 // S: number of this slot, time >> shift
+	start   int64 // of this slot
 	window  int64 // W: bytes that may be sent in a slot
 	step    int64 // I: bytes by which it grows
-	bytes   int64 // b: sent in this slot; negative: may catch up
+	carry   int64 // bytes that may be sent in this slot beyond those
+	bytes   int64 // b: sent in this slot
 	packets int   // p: sent since the last adaptation
+	limited bool  // the flow had to wait in this slot
 	level   int64 // X: as last reported
 	since   int   // c: packets since the report
 	heard   int64 // when the report came
@@ -78,7 +94,7 @@ type Sender struct {
 
 func (s *Sender) init(p Policy, now int64) {
 	*s = Sender{
-		on: p == MBECN, shift: firstShift, slot: now >> firstShift,
+		on: p == MBECN, shift: firstShift, start: now,
 		window: firstWindow, step: firstStep,
 	}
 }
@@ -90,10 +106,25 @@ func (s *Sender) Room(now int64) int64 {
 	switch {
 	case !s.on:
 		return math.MaxInt64
-	case now>>s.shift > s.slot:
+	case now >= s.end():
 		return s.window
 	}
-	return s.window - s.bytes
+	return s.allowed(now) - s.bytes
+}
+
+// allowed returns how many bytes may have been sent in this slot by now. In
+// avoidance they come evenly, so that a slot's worth of packets does not make
+// the queue of which marks tell.
+func (s *Sender) allowed(now int64) int64 {
+	if !s.avoid {
+		return s.window + s.carry
+	}
+	return min(s.window, s.burst()+s.window*max(now-s.start, 0)>>s.shift) + s.carry
+}
+
+// burst returns how many bytes may be sent at once.
+func (s *Sender) burst() int64 {
+	return max(s.bytes*burst/int64(max(s.packets, 1)), s.window<<minShift>>s.shift)
 }
 
 // Sent takes note of n packets, n at least 1, with together that many bytes,
@@ -103,16 +134,16 @@ func (s *Sender) Sent(now int64, n, bytes int) (delay int64) {
 	if !s.on {
 		return 0
 	}
-	if s.since >= markLife && now-s.heard >= markTime {
+	if s.since >= markLife && now-s.heard >= markTime+max(s.level-longLevel, 0)*longLife {
 		s.level = 0
 	}
 	s.since = min(s.since+n, math.MaxInt32)
-	if slot := now >> s.shift; slot > s.slot {
+	if now >= s.end() {
 		// The packet that opens a slot counts in the old one.
 		first := bytes / n
 		s.packets++
 		s.bytes += int64(first)
-		s.turn(now, slot-s.slot)
+		s.turn(now)
 		n, bytes = n-1, bytes-first
 	}
 	s.packets += n
@@ -127,10 +158,15 @@ func (s *Sender) Sent(now int64, n, bytes int) (delay int64) {
 
 // wait returns the delay until more may be sent.
 func (s *Sender) wait(now int64) int64 {
-	if s.bytes <= s.window {
+	over := s.bytes - s.allowed(now)
+	if over <= 0 {
 		return 0
 	}
-	delay := (s.slot+1)<<s.shift - now
+	s.limited = true
+	delay := s.end() - now
+	if s.avoid {
+		return max(min(delay, over<<s.shift/s.window, maxDelay), 1)
+	}
 	if !s.avoid && delay > 1<<s.shift/2 && delay > startWait {
 		window := s.window
 		s.rescale(-1)
@@ -141,38 +177,45 @@ func (s *Sender) wait(now int64) int64 {
 	return min(delay, maxDelay)
 }
 
-// turn ends a slot; elapsed is how many have passed since it began.
-func (s *Sender) turn(now, elapsed int64) {
-	limited := s.bytes > s.window
+// end returns when the slot ends.
+func (s *Sender) end() int64 { return s.start + 1<<s.shift }
+
+// turn ends a slot.
+func (s *Sender) turn(now int64) {
+	limited := s.limited
 	if !limited && s.packets < least {
 		// Too few packets for a judgement: it waits for more of them.
-		s.slot, s.bytes = now>>s.shift, 0
+		s.start, s.bytes, s.carry = now, 0, 0
 		return
 	}
-	s.adapt(limited)
+	elapsed := (now - s.start) >> s.shift
+	s.adapt()
 	if s.packets < least {
 		s.lengthen()
 	} else {
 		s.shorten(minShift)
 	}
-	var carry int64
-	if limited {
-		carry = min(elapsed-1, 1<<maxCarry>>s.shift) * s.window
+	if !limited {
+		s.begin(now, 0)
+		return
 	}
-	s.begin(now, carry)
+	// It waited for this very moment; or for an earlier one, and catches up.
+	s.begin(s.start+(now-s.start)>>s.shift<<s.shift, min(elapsed-1, 1<<maxCarry>>s.shift)*s.window)
 }
 
 // adapt finds the window of the next slot by what happened in this one.
-func (s *Sender) adapt(limited bool) {
+func (s *Sender) adapt() {
 	units := int64(1)
 	if s.shift <= minShift {
 		units = int64(min(max(s.packets/most, 1), maxUnits))
 	}
-	sent := s.bytes + s.step*units
+	sent := min(s.bytes, s.window) + s.step*units
 	switch {
-	case !s.avoid && limited:
+	case !s.avoid && s.limited:
 		s.window *= 2
 	case !s.avoid:
+	case s.level > 0 && s.window*s.level < s.step*lowShare:
+		s.window += min(s.step/lowGain, s.window/2+1)
 	case s.level > 0:
 		// Not from a window that was never used.
 		s.window = min(s.window, sent)
@@ -183,10 +226,10 @@ func (s *Sender) adapt(limited bool) {
 	s.window = min(max(s.window, 1), maxWindow)
 }
 
-// begin begins a slot at the present time, in which carry bytes more than the
-// window may be sent.
-func (s *Sender) begin(now, carry int64) {
-	s.slot, s.bytes, s.packets = now>>s.shift, -carry, 0
+// begin begins a slot, in which carry bytes more than the window may be sent.
+func (s *Sender) begin(start, carry int64) {
+	s.start, s.carry = start, carry
+	s.bytes, s.packets, s.limited = 0, 0, false
 }
 
 // shorten makes slots shorter so that most packets of those counted fit, but
