@@ -40,7 +40,7 @@ func newLSDB() lsdb {
 // insert makes an entry for a link that has none. It is withdrawn until
 // revive.
 func (d *lsdb) insert(l link) *entry {
-	e := &entry{record: record{link: l, gone: true}, pos: none, answered: -never}
+	e := &entry{record: record{link: l, gone: true}, pos: none, answered: -answerAgain}
 	d.entries[l] = e
 	return e
 }

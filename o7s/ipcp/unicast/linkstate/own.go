@@ -75,7 +75,7 @@ func (s *State) linkDown(addr uint64) {
 	o.up, o.due = false, never
 	o.wasDown, o.downAt = true, s.now
 	if e := s.db.entries[link{dst: addr, src: s.cfg.Self}]; e != nil && !e.gone {
-		s.say(o, e, true)
+		s.say(o, e, true, true)
 	}
 }
 
@@ -88,7 +88,7 @@ func (s *State) announce(o *own) {
 		e = s.db.insert(l)
 	}
 	o.due = never
-	s.say(o, e, false)
+	s.say(o, e, false, true)
 	if fresh {
 		o.due = s.now + announceAgain
 	}
@@ -100,15 +100,14 @@ func (s *State) announce(o *own) {
 // say gives the entry of a link of our own the next number, and tells all. In
 // numbers that go round nobody believes until they have forgotten the old ones;
 // only a hostile member brings us there.
-func (s *State) say(o *own, e *entry, gone bool) {
+func (s *State) say(o *own, e *entry, gone, urgent bool) {
 	if o.seqno > maxSeqno {
 		o.seqno = 0
 	}
-	news := e.gone || gone
 	s.set(e, record{e.link, o.seqno, gone})
 	o.seqno++
 	o.said = s.now
-	s.flood(e.record, nil, news)
+	s.flood(e.record, nil, urgent)
 }
 
 // refresh announces all links again.
@@ -116,7 +115,7 @@ func (s *State) refresh() {
 	s.update = never
 	for _, o := range s.own {
 		if e := s.db.entries[link{dst: o.addr, src: s.cfg.Self}]; e != nil && !e.gone {
-			s.say(o, e, false)
+			s.say(o, e, false, false)
 			s.update = s.now + s.cfg.refresh()
 		}
 	}
