@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+// Package cep is the connection manager of IPC processes that are built on
+// layers, and its protocol, CEP (spec 10 §6): a component of one member
+// is connected to its like in another by a flow of a layer below, on
+// which the first message of each side says who it is.
+//
+// Start with New and Add; then Start accepts connections, Connect makes them
+// and keeps them up, Dial makes one for once.
+package cep
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"o7gw/o7s/ipcp"
+	"o7gw/o7s/layer"
+)
+
+const (
+	// helloTimeout is how long the peer's message may take (spec 10 §6.3).
+	helloTimeout = time.Second
+	// maxGreeting bounds the flows whose first message has not come yet: a
+	// peer that sends none takes one of these places for helloTimeout.
+	maxGreeting = 256
+
+	// keepaliveInterval and keepaliveTimeout are the liveness of flows between
+	// two of ours (CapKeepalive): a neighbour that is gone without a word is
+	// noticed within three intervals.
+	keepaliveInterval = time.Second
+	keepaliveTimeout  = 2500 * time.Millisecond
+)
+
+// Component is a part of an IPC process that has connections.
+type Component struct {
+	// Info returns what the component says of itself at this time. Ours and
+	// the capabilities are sent only where they may be.
+	Info func() Info
+	// Accept takes a new connection, which the peer made or Connect. It runs in
+	// a goroutine of its own, which the manager's Close waits for.
+	Accept func(c *Conn)
+}
+
+// Config is what a Manager needs.
+type Config struct {
+	Below ipcp.Below
+	Log   *slog.Logger
+}
+
+// Manager has the connections of an IPC process. All methods may be called at
+// the same time.
+type Manager struct {
+	below ipcp.Below
+	log   *slog.Logger
+	ctx   context.Context // ends with Close
+	stop  context.CancelFunc
+
+	mu         sync.Mutex
+	closed     bool           // guarded by mu, as is the rest
+	running    sync.WaitGroup // goroutines; Add under mu while !closed
+	accepting  bool
+	components map[string]Component
+	greeting   int              // accepted flows without a first message
+	conns      map[*Conn]bool   // true: taken by a component
+	last       uint64           // number of the newest
+	kept       map[target]*link // by Connect
+}
+
+// New returns a Manager without components.
+func New(cfg Config) *Manager {
+	m := &Manager{
+		below: cfg.Below, log: cfg.Log,
+		components: make(map[string]Component),
+		conns:      make(map[*Conn]bool),
+		kept:       make(map[target]*link),
+	}
+	m.ctx, m.stop = context.WithCancel(context.Background())
+	return m
+}
+
+// Add adds a component.
+func (m *Manager) Add(c Component) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.components[c.Info().Component] = c
+}
+
+func (m *Manager) component(name string) (Component, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	c, ok := m.components[name]
+	return c, ok && name != "" // BC-6
+}
+
+// run starts a goroutine that Close waits for; false: it is too late.
+func (m *Manager) run(f func()) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return false
+	}
+	m.running.Go(f)
+	return true
+}
+
+// Start begins to accept connections. Idempotent.
+func (m *Manager) Start() {
+	m.mu.Lock()
+	first := !m.accepting
+	m.accepting = true
+	m.mu.Unlock()
+	if first {
+		m.run(m.acceptLoop)
+	}
+}
+
+// acceptPause is how long accepting rests after an error that is not the end.
+const acceptPause = 100 * time.Millisecond
+
+func (m *Manager) acceptLoop() {
+	for {
+		f, err := m.below.Accept(m.ctx)
+		switch {
+		case m.ctx.Err() != nil:
+			if err == nil {
+				f.Close()
+			}
+			return
+		case err != nil:
+			m.log.Debug("accepting failed", "err", err)
+			select {
+			case <-time.After(acceptPause):
+			case <-m.ctx.Done():
+				return
+			}
+			continue
+		}
+		if !m.admit() || !m.run(func() { m.accept(f) }) {
+			m.log.Debug("too many flows without a first message")
+			f.Close()
+		}
+	}
+}
+
+func (m *Manager) admit() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.greeting >= maxGreeting {
+		return false
+	}
+	m.greeting++
+	return true
+}
+
+// accept reads the first message of a flow and answers it. Nobody else waits for
+// that (CM-6).
+func (m *Manager) accept(f ipcp.Flow) {
+	c := newConn(f, "", "", m.forget)
+	m.remember(c)
+	own, comp, err := m.greet(c)
+	m.mu.Lock()
+	m.greeting--
+	m.mu.Unlock()
+	if err != nil {
+		m.log.Debug("refused a connection", "err", err)
+		c.Close()
+		return
+	}
+	m.settle(c, own)
+	comp.Accept(c)
+}
+
+func (m *Manager) greet(c *Conn) (own Info, comp Component, err error) {
+	peer, err := m.hear(m.ctx, c)
+	if err != nil {
+		return own, comp, err
+	}
+	comp, ok := m.component(peer.Component)
+	if !ok {
+		c.say(refusal(peer.Component))
+		return own, comp, fmt.Errorf("no component %q: %w", peer.Component, layer.ErrIPCP)
+	}
+	own = comp.Info()
+	own.Ours = peer.Ours // announced only to those who did
+	c.say(own)
+	return own, comp, own.matches(peer)
+}
+
+// hear waits for the peer's message.
+func (m *Manager) hear(ctx context.Context, c *Conn) (Info, error) {
+	limit := time.NewTimer(helloTimeout)
+	defer limit.Stop()
+	for {
+		select {
+		case b := <-c.hello:
+			var err error
+			c.peer, err = Parse(b)
+			return c.peer, err
+		case <-c.done:
+			select {
+			case b := <-c.hello: // and then it closed
+				c.hello <- b
+				continue
+			default:
+			}
+			return Info{}, fmt.Errorf("flow ended before the peer said who it is: %w", layer.ErrIPCP)
+		case <-limit.C:
+			return Info{}, fmt.Errorf("peer did not say who it is: %w", layer.ErrTimedOut)
+		case <-ctx.Done():
+			return Info{}, ctx.Err()
+		}
+	}
+}
+
+// settle readies a connection for its component, which said own.
+func (m *Manager) settle(c *Conn, own Info) {
+	c.component = own.Component
+	if own.Ours && c.peer.Ours && own.Caps&c.peer.Caps&CapKeepalive != 0 {
+		c.flow.SetLiveness(keepaliveInterval, keepaliveTimeout)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, ok := m.conns[c]; ok {
+		m.conns[c] = true
+	}
+}
+
+func (m *Manager) remember(c *Conn) {
+	m.mu.Lock()
+	closed := m.closed
+	if !closed && !c.ended.Load() {
+		m.last++
+		c.number = m.last
+		m.conns[c] = false
+	}
+	m.mu.Unlock()
+	if closed {
+		c.Close()
+	}
+}
+
+func (m *Manager) forget(c *Conn) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.conns, c)
+}
+
+// list returns the connections that components have, oldest first.
+func (m *Manager) list() []*Conn {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var list []*Conn
+	for c, taken := range m.conns {
+		if taken {
+			list = append(list, c)
+		}
+	}
+	slices.SortFunc(list, func(a, b *Conn) int { return cmp.Compare(a.number, b.number) })
+	return list
+}
+
+// Close ends all connections and everything that makes new ones.
+func (m *Manager) Close() error {
+	m.mu.Lock()
+	m.closed = true
+	conns := make([]*Conn, 0, len(m.conns))
+	for c := range m.conns {
+		conns = append(conns, c)
+	}
+	m.mu.Unlock()
+	m.stop()
+	for _, c := range conns {
+		c.Close()
+	}
+	m.running.Wait()
+	return nil
+}
