@@ -39,22 +39,29 @@ func TestGatewayWithDaemon(t *testing.T) {
 	w := newWorld(t, 60*time.Second, 2)
 	w.udpPair(addr4, "vpn")
 	for end := 1; end >= 0; end-- {
-		v4, v6 := inner(end)
-		tunnel := lab.Tunnel{Device: "o7", Addresses: []netip.Prefix{netip.PrefixFrom(v4, 24), netip.PrefixFrom(v6, 64)}}
-		if end == 1 {
-			tunnel.Listen = "vpn"
-		} else {
-			tunnel.Connect = "vpn"
-		}
-		_, err := w.hosts[end].StartGateway(w.ctx, filepath.Join(bin, "o7gw"), w.dirs[end], "irmd = true\n"+tunnel.String())
-		if err != nil {
-			t.Fatal(err)
-		}
+		w.gatewayOnDaemon(end, end)
 	}
 	e := gatewayEnds()
 	w.reach(0, e.addr[1], e.addr6[1])
 	w.pingFullSize(e, e.addr[1], 28)
 	w.iperf(e, e.addr[1])
+}
+
+// gatewayOnDaemon starts a gateway on host i that uses its daemon, as one end of
+// the tunnel "vpn"; end 1 is the server.
+func (w *world) gatewayOnDaemon(i, end int) {
+	w.t.Helper()
+	v4, v6 := inner(end)
+	tunnel := lab.Tunnel{Device: "o7", Addresses: []netip.Prefix{netip.PrefixFrom(v4, 24), netip.PrefixFrom(v6, 64)}}
+	if end == 1 {
+		tunnel.Listen = "vpn"
+	} else {
+		tunnel.Connect = "vpn"
+	}
+	_, err := w.hosts[i].StartGateway(w.ctx, filepath.Join(bin, "o7gw"), w.dirs[i], "irmd = true\n"+tunnel.String())
+	if err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 // ovpn starts the point-to-point tunnel on host i with its daemon; end 1 is the

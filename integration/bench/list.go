@@ -13,5 +13,10 @@ var benchmarks = []benchmark{
 	{"tunnel_tcp", "one TCP stream through the tunnel over udp4", "≥ 1.3 × wireguard-go, ≥ 0.25 × veth", tunnelTCP},
 	{"tunnel_tcp_reverse", "the same in the other direction", "≥ 1.3 × wireguard-go, ≥ 0.25 × veth", tunnelTCPReverse},
 	{"tunnel_ping", "ping through the tunnel", "≤ 0.9 × wireguard-go", tunnelPing},
+	{"unicast_ping", "oping over unicast over eth-dix, every ms", "≤ 110 µs", overLine(2, pingsAs("unicast_ping"))},
+	{"unicast_pps1024", "1024-byte packets on a raw flow over unicast over eth-dix, delivered", "≥ 300 000", overLine(2, loadAs("unicast_pps1024"))},
+	{"line_ping", "the ping through a middle host", "≤ 180 µs", overLine(3, pingsAs("line_ping"))},
+	{"line_pps1024", "the packets through a middle host", "≥ 200 000", overLine(3, loadAs("line_pps1024"))},
+	{"tunnel_unicast_tcp", "one TCP stream through the tunnel over unicast over udp4", "≥ wireguard-go", tunnelUnicastTCP},
 	{"flows10k", "10 000 flows open at once between two processes, all echoing", "works", flows10k},
 }

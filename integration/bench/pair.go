@@ -21,6 +21,8 @@ type pair struct {
 	outer [2]netip.Addr // on the veth
 	dirs  [2]string     // run directories of the daemons, if started
 	dir   string        // for files
+	// daemons starts an irmd on each host; the second serves the name.
+	daemons func(ctx context.Context, name string) error
 }
 
 // single makes one host that plays both parts.
@@ -65,15 +67,16 @@ func (b *bench) newPair() (*pair, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &pair{b: b, net: lab.New(), dir: dir}, nil
+	p := &pair{b: b, net: lab.New(), dir: dir}
+	p.daemons = p.shimDaemons
+	return p, nil
 }
 
 // Close ends everything on the hosts.
 func (p *pair) Close() error { return p.net.Close() }
 
-// daemons starts an irmd on each host; the second serves the name, over udp4
-// if there are two.
-func (p *pair) daemons(ctx context.Context, name string) error {
+// shimDaemons joins the hosts, if there are two, by udp4.
+func (p *pair) shimDaemons(ctx context.Context, name string) error {
 	irmd := filepath.Join(p.b.bin, "irmd")
 	if p.hosts[0] == p.hosts[1] {
 		d, err := p.hosts[0].StartDaemon(ctx, irmd, filepath.Join(p.dir, "r"), "")

@@ -22,16 +22,32 @@ const (
 )
 
 func tunnelTCP(ctx context.Context, b *bench) ([]figure, error) {
-	return b.tcp(ctx, "tunnel_tcp")
+	return b.tcp(ctx, "tunnel_tcp", udpTunnelConfig)
 }
 
 func tunnelTCPReverse(ctx context.Context, b *bench) ([]figure, error) {
-	return b.tcp(ctx, "tunnel_tcp_reverse", "-R")
+	return b.tcp(ctx, "tunnel_tcp_reverse", udpTunnelConfig, "-R")
 }
 
+// tunnelConfig returns the layers of gateway i of the tunnel, of which the second
+// serves; outer are the addresses of both hosts.
+type tunnelConfig func(i int, outer [2]netip.Addr) string
+
+// udpTunnelConfig is the tunnel straight over udp4.
+func udpTunnelConfig(i int, outer [2]netip.Addr) string {
+	u := lab.UDPLayer{Name: "udp", IP: outer[i]}
+	if i == 0 {
+		u.Hosts = map[string]netip.Addr{tunnelName: outer[1]}
+	}
+	return u.String()
+}
+
+// tunnelName is the name that the second gateway serves.
+const tunnelName = "gw"
+
 // tcp measures one stream with iperf3.
-func (b *bench) tcp(ctx context.Context, name string, args ...string) ([]figure, error) {
-	p, paths, err := b.paths(ctx)
+func (b *bench) tcp(ctx context.Context, name string, layers tunnelConfig, args ...string) ([]figure, error) {
+	p, paths, err := b.paths(ctx, layers)
 	if err != nil {
 		return nil, err
 	}
@@ -60,12 +76,12 @@ func ourFigure(name, unit string, runs map[string][]float64) figure {
 
 // paths makes two hosts with the tunnel, wireguard-go and the veth, and returns the
 // address of the second host on each.
-func (b *bench) paths(ctx context.Context) (*pair, map[string]netip.Addr, error) {
+func (b *bench) paths(ctx context.Context, layers tunnelConfig) (*pair, map[string]netip.Addr, error) {
 	p, err := b.pair()
 	if err != nil {
 		return nil, nil, err
 	}
-	tunnel, err := p.tunnel(ctx)
+	tunnel, err := p.tunnel(ctx, layers)
 	if err != nil {
 		p.Close()
 		return nil, nil, fmt.Errorf("tunnel: %w", err)
@@ -80,16 +96,14 @@ func (b *bench) paths(ctx context.Context) (*pair, map[string]netip.Addr, error)
 
 // tunnel starts a gateway with an embedded node on each host and returns the
 // address of the second inside the tunnel.
-func (p *pair) tunnel(ctx context.Context) (netip.Addr, error) {
+func (p *pair) tunnel(ctx context.Context, layers tunnelConfig) (netip.Addr, error) {
 	inner := [2]netip.Addr{netip.MustParseAddr("10.22.0.1"), netip.MustParseAddr("10.22.0.2")}
-	tunnels := [2]lab.Tunnel{{Connect: "gw"}, {Listen: "gw"}}
-	layers := [2]lab.UDPLayer{{Hosts: map[string]netip.Addr{"gw": p.outer[1]}}, {}}
+	tunnels := [2]lab.Tunnel{{Connect: tunnelName}, {Listen: tunnelName}}
 	for i := 1; i >= 0; i-- {
 		tunnels[i].Device = "o7"
 		tunnels[i].Addresses = []netip.Prefix{netip.PrefixFrom(inner[i], 24)}
-		layers[i].Name, layers[i].IP = "udp", p.outer[i]
 		_, err := p.hosts[i].StartGateway(ctx, filepath.Join(p.b.bin, "o7gw"),
-			filepath.Join(p.dir, fmt.Sprint("g", i)), layers[i].String()+tunnels[i].String())
+			filepath.Join(p.dir, fmt.Sprint("g", i)), layers(i, p.outer)+tunnels[i].String())
 		if err != nil {
 			return netip.Addr{}, err
 		}
@@ -100,7 +114,7 @@ func (p *pair) tunnel(ctx context.Context) (netip.Addr, error) {
 // tunnelPing measures ping through the tunnel and through wireguard-go,
 // alternately.
 func tunnelPing(ctx context.Context, b *bench) ([]figure, error) {
-	p, paths, err := b.paths(ctx)
+	p, paths, err := b.paths(ctx, udpTunnelConfig)
 	if err != nil {
 		return nil, err
 	}

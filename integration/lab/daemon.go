@@ -117,20 +117,3 @@ func (u UDPLayer) String() string {
 	}
 	return b.String()
 }
-
-// EthLayer is the configuration of an eth-dix or eth-llc layer on one host,
-// for StartDaemon.
-type EthLayer struct {
-	Type   string // "eth-dix" or "eth-llc"
-	Device string
-	Serve  []string // names to register
-}
-
-// String returns the TOML table.
-func (e EthLayer) String() string {
-	s := fmt.Sprintf("[%s.eth]\nbootstrap = \"lan\"\ndev = %q\n", e.Type, e.Device)
-	if len(e.Serve) > 0 {
-		s += fmt.Sprintf("reg = [\"%s\"]\n", strings.Join(e.Serve, `", "`))
-	}
-	return s
-}

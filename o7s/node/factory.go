@@ -9,6 +9,7 @@ import (
 	"o7gw/o7s/ipcp/eth"
 	"o7gw/o7s/ipcp/local"
 	"o7gw/o7s/ipcp/udp"
+	"o7gw/o7s/ipcp/unicast"
 	"o7gw/o7s/layer"
 )
 
@@ -21,6 +22,8 @@ func Factory(t ipcp.Type, env ipcp.Env) (ipcp.IPCP, error) {
 		return udp.New(t, env)
 	case ipcp.EthDIX, ipcp.EthLLC:
 		return eth.New(t, env)
+	case ipcp.Unicast:
+		return unicast.New(env)
 	}
 	return nil, fmt.Errorf("IPCP type %s is not available yet: %w", t, layer.ErrIPCPType)
 }

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package unicast
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"o7gw/o7s/layer"
+	"o7gw/o7s/qos"
+)
+
+// register makes the name reachable through the layer.
+func (p *IPCP) register(_ context.Context, name layer.Hash) error {
+	m := p.member.Load()
+	m.names.Add(name)
+	m.dir.register(name)
+	return nil
+}
+
+// unregister ends that. Members that have heard of the name refuse nobody, but
+// this one does.
+func (p *IPCP) unregister(_ context.Context, name layer.Hash) error {
+	m := p.member.Load()
+	m.names.Remove(name)
+	m.dir.unregister(name)
+	return nil
+}
+
+// query asks the directory.
+func (p *IPCP) query(ctx context.Context, name layer.Hash) error {
+	_, err := p.member.Load().find(ctx, name)
+	return err
+}
+
+// find returns the addresses of members that serve the name and to which there is a
+// route, the latest to register first.
+func (m *member) find(ctx context.Context, name layer.Hash) ([]uint64, error) {
+	all, err := m.dir.lookup(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	if len(all) == 0 {
+		return nil, layer.ErrNoName
+	}
+	var near []uint64
+	for _, a := range all {
+		if m.dt.Reachable(a) {
+			near = append(near, a)
+		}
+	}
+	if len(near) == 0 {
+		return nil, fmt.Errorf("%d members serve the name, but there is no route to any: %w", len(all), layer.ErrNoName)
+	}
+	return near, nil
+}
+
+// allocate asks one member after the other that serves the name.
+func (p *IPCP) allocate(ctx context.Context, dst layer.Hash, qs qos.Spec, data []byte) (layer.Port, []byte, error) {
+	m := p.member.Load()
+	addrs, err := m.find(ctx, dst)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, a := range addrs {
+		var port layer.Port
+		var answer []byte
+		port, answer, err = m.fa.Allocate(ctx, a, dst, qs, data)
+		if err == nil {
+			return port, answer, nil
+		}
+		if errors.Is(err, layer.ErrNoAnswer) || errors.Is(err, layer.ErrNoName) {
+			m.dir.forget(dst, a) // it has gone, or serves the name no more
+		}
+		// A member that refuses for another reason has taken the request, so the
+		// same piggyback must not go to a second one (spec 30: the OAP id).
+		if !errors.Is(err, layer.ErrNoName) {
+			break
+		}
+	}
+	return nil, nil, err
+}
