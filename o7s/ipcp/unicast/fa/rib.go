@@ -15,29 +15,24 @@ const (
 	valueWidth = 20
 )
 
-// totals is the entry about all flows together. The prototype has none.
-const totals = "stats"
-
 // RIB returns the directory "flow-allocator" of the statistics: an entry for
-// each flow, named by the lower half of its EID, and one for all.
-func (a *FA) RIB() rib.Dir { return dir{a} }
+// each flow, named by the lower half of its EID. The prototype's exporter takes each
+// entry for a flow, and ignores labels that it does not know (spec 50 §3.2).
+func (a *FA) RIB() rib.Dir { return flowDir{a} }
 
-type dir struct{ fa *FA }
+type flowDir struct{ fa *FA }
 
 // Names implements rib.Dir.
-func (d dir) Names() []string {
+func (d flowDir) Names() []string {
 	var names []string
 	for f := range d.fa.flows.all() {
 		names = append(names, f.name())
 	}
-	return append(names, totals)
+	return names
 }
 
 // Entry implements rib.Dir.
-func (d dir) Entry(name string) (rib.Entry, bool) {
-	if name == totals {
-		return entry(d.fa.Stats().fields()), true
-	}
+func (d flowDir) Entry(name string) (rib.Entry, bool) {
 	i, err := strconv.ParseUint(name, 10, 32)
 	if err != nil {
 		return rib.Entry{}, false
@@ -47,6 +42,26 @@ func (d dir) Entry(name string) (rib.Entry, bool) {
 		return rib.Entry{}, false
 	}
 	return entry(f.fields()), true
+}
+
+// totals is the entry about all flows together.
+const totals = "stats"
+
+// Details returns a directory of what the prototype has no place for: the
+// counters of all flows together.
+func (a *FA) Details() rib.Dir { return detailDir{a} }
+
+type detailDir struct{ fa *FA }
+
+// Names implements rib.Dir.
+func (d detailDir) Names() []string { return []string{totals} }
+
+// Entry implements rib.Dir.
+func (d detailDir) Entry(name string) (rib.Entry, bool) {
+	if name != totals {
+		return rib.Entry{}, false
+	}
+	return entry(d.fa.Stats().fields()), true
 }
 
 func entry(fields []rib.Field) rib.Entry {
