@@ -80,6 +80,10 @@ func (c *Conn) Queued() int {
 	return 0
 }
 
+// SetLiveness replaces the keepalives and the peer timeout of the flow below, see
+// ipcp.Flow.
+func (c *Conn) SetLiveness(interval, timeout time.Duration) { c.flow.SetLiveness(interval, timeout) }
+
 // Close implements layer.Port. A connection that Connect made is made again;
 // Disconnect ends it for good.
 func (c *Conn) Close() error {
