@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"o7gw/o7s/ipcp"
+	"o7gw/o7s/ipcp/broadcast"
 	"o7gw/o7s/ipcp/eth"
 	"o7gw/o7s/ipcp/local"
 	"o7gw/o7s/ipcp/udp"
@@ -22,6 +23,8 @@ func Factory(t ipcp.Type, env ipcp.Env) (ipcp.IPCP, error) {
 		return udp.New(t, env)
 	case ipcp.EthDIX, ipcp.EthLLC:
 		return eth.New(t, env)
+	case ipcp.Broadcast:
+		return broadcast.New(env)
 	case ipcp.Unicast:
 		return unicast.New(env)
 	}
