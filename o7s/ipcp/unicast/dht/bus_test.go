@@ -34,7 +34,7 @@ type bus struct {
 	queue events
 	seq   int
 
-	loss float64                                    // of messages
+	loss float64                                     // of messages
 	drop func(n int, from, to uint64, m []byte) bool // n: how many were sent before
 	sent int
 }
@@ -42,19 +42,11 @@ type bus struct {
 // member is a node on a bus.
 type member struct {
 	machine
-	*DHT   // nil if it is another machine
+	d      *DHT // nil if it is another machine
 	addr   uint64
 	wake   time.Time
 	found  map[uint64][]uint64
 	lastID uint64
-}
-
-// Both embedded types have these.
-func (m *member) Receive(now time.Time, msg []byte) { m.machine.Receive(now, msg) }
-func (m *member) Tick(now time.Time)                { m.machine.Tick(now) }
-func (m *member) Deadline() time.Time               { return m.machine.Deadline() }
-func (m *member) Drain(s func(uint64, []byte), f func(uint64, []uint64)) {
-	m.machine.Drain(s, f)
 }
 
 // event is the arrival of a message, or (msg nil) a deadline.
@@ -117,7 +109,7 @@ func (b *bus) add(configure func(*Config)) *member {
 }
 
 func (b *bus) attach(addr uint64, m machine, d *DHT) *member {
-	n := &member{machine: m, DHT: d, addr: addr, found: make(map[uint64][]uint64)}
+	n := &member{machine: m, d: d, addr: addr, found: make(map[uint64][]uint64)}
 	b.nodes[addr] = n
 	return n
 }
@@ -181,9 +173,9 @@ func (b *bus) until(end time.Time, ok func() bool) bool {
 // leave removes a member without notice.
 func (b *bus) leave(n *member) { delete(b.nodes, n.addr) }
 
-func (b *bus) join(n *member, peer uint64) { b.do(n, func() { n.Join(b.now, peer) }) }
+func (b *bus) join(n *member, peer uint64) { b.do(n, func() { n.d.Join(b.now, peer) }) }
 
-func (b *bus) register(n *member, key layer.Hash) { b.do(n, func() { n.Register(b.now, key) }) }
+func (b *bus) register(n *member, key layer.Hash) { b.do(n, func() { n.d.Register(b.now, key) }) }
 
 // lookup looks a name up and waits for the answer.
 func (b *bus) lookup(n *member, key layer.Hash) (addrs []uint64, took time.Duration) {
@@ -191,7 +183,7 @@ func (b *bus) lookup(n *member, key layer.Hash) (addrs []uint64, took time.Durat
 	n.lastID++
 	id := n.lastID
 	start := b.now
-	b.do(n, func() { n.Lookup(b.now, id, key) })
+	b.do(n, func() { n.d.Lookup(b.now, id, key) })
 	if !b.until(start.Add(lookupLife), func() bool { _, ok := n.found[id]; return ok }) {
 		b.do(n, func() { n.Tick(b.now) })
 	}
