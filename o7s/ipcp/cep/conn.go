@@ -3,7 +3,8 @@
 package cep
 
 import (
-	"sync/atomic"
+	"bytes"
+	"sync"
 	"time"
 
 	"o7gw/o7s/ipcp"
@@ -13,25 +14,40 @@ import (
 )
 
 // Conn is a connection between a component and its like in another member. It
-// is the port of the flow below, behind the CEP messages.
-//
-//	new ──first packet: peer's message──▶ greeted ──Receive──▶ in use
-//	       any ──Close, Closed from below──▶ ended
+// is the port of the flow below, behind the CEP messages: what follows them is
+// kept until Receive. The receiver hears layer.Closed when the flow has
+// ended, and when the manager ends it; not after its own Close.
 type Conn struct {
-	flow      ipcp.Flow
-	dst       string // empty: accepted
+	flow   ipcp.Flow
+	dst    string // empty: accepted
+	number uint64
+
+	// Set before the component gets the connection.
 	component string
 	made      time.Time
-	peer      Info // set before the component gets the connection
-	number    uint64
+	peer      Info
 
-	greeted atomic.Bool
-	hello   chan []byte // the peer's message; has room for it
-	in      layer.Inbox
-	done    chan struct{} // closed when the connection has ended
-	ended   atomic.Bool
-	onEnd   func(*Conn)
+	// Touched by calls of the flow alone, which come one at a time.
+	phase phase
+	first []byte // the peer's message
+
+	hello chan []byte // it has room for that message
+	in    layer.Inbox
+	done  chan struct{} // closed when the connection has ended
+	once  sync.Once     // of end
+	onEnd func(*Conn)
 }
+
+// phase is how far the peer's side of a flow has come:
+//
+//	greeting ──first packet──▶ young ──another packet──▶ running
+type phase uint8
+
+const (
+	greeting phase = iota
+	young          // copies of the message may follow, where the layer below makes such
+	running
+)
 
 var (
 	_ layer.Port   = (*Conn)(nil)
@@ -39,9 +55,9 @@ var (
 )
 
 // newConn begins to receive from a flow. onEnd is called once.
-func newConn(f ipcp.Flow, component, dst string, onEnd func(*Conn)) *Conn {
+func newConn(f ipcp.Flow, dst string, onEnd func(*Conn)) *Conn {
 	c := &Conn{
-		flow: f, dst: dst, component: component, made: time.Now(),
+		flow: f, dst: dst,
 		hello: make(chan []byte, 1), done: make(chan struct{}), onEnd: onEnd,
 	}
 	f.Receive((*below)(c))
@@ -80,23 +96,32 @@ func (c *Conn) Queued() int {
 	return 0
 }
 
-// SetLiveness replaces the keepalives and the peer timeout of the flow below, see
-// ipcp.Flow.
+// SetLiveness replaces the limits of the flow below: it sends a keepalive after
+// interval without sending, and ends after timeout without arrival. 0 and 0
+// mean neither.
 func (c *Conn) SetLiveness(interval, timeout time.Duration) { c.flow.SetLiveness(interval, timeout) }
 
 // Close implements layer.Port. A connection that Connect made is made again;
 // Disconnect ends it for good.
 func (c *Conn) Close() error {
-	c.end()
 	c.in.Close()
-	return c.flow.Close()
+	return c.end()
 }
 
-func (c *Conn) end() {
-	if !c.ended.Swap(true) {
+// hangUp ends the connection, and its receiver hears of it.
+func (c *Conn) hangUp() {
+	c.end()
+	c.in.Notify(layer.Closed)
+}
+
+// end gives back the flow.
+func (c *Conn) end() (err error) {
+	c.once.Do(func() {
 		close(c.done)
 		c.onEnd(c)
-	}
+		err = c.flow.Close()
+	})
+	return err
 }
 
 // say sends a CEP message.
@@ -109,25 +134,41 @@ func (c *Conn) say(i Info) {
 // below receives from the flow below.
 type below Conn
 
-// Packets takes the peer's message off the front, once.
+// Packets implements layer.Receiver.
 func (b *below) Packets(pkts []*packet.Buffer) {
 	c := (*Conn)(b)
-	if c.greeted.Load() {
-		c.in.Deliver(pkts)
-		return
+	if c.phase != running {
+		pkts = c.begin(pkts)
 	}
-	first := pkts[0]
-	c.hello <- append([]byte(nil), first.Bytes()[:min(first.Len(), MaxMessage+1)]...)
-	first.Release()
-	c.greeted.Store(true)
-	c.in.Deliver(pkts[1:])
+	c.in.Deliver(pkts)
 }
 
-// Event passes on what happens to the flow.
+// Event implements layer.Receiver.
 func (b *below) Event(e layer.Event) {
 	c := (*Conn)(b)
-	c.in.Notify(e)
 	if e == layer.Closed {
-		c.end()
+		c.hangUp()
+		return
 	}
+	c.in.Notify(e)
+}
+
+// begin takes the peer's message, and copies of it right behind, off the front
+// of the packets, and returns the others. Such a copy is no packet of the
+// component: a broadcast layer would carry it to all applications.
+func (c *Conn) begin(pkts []*packet.Buffer) []*packet.Buffer {
+	for i, b := range pkts {
+		switch {
+		case c.phase == greeting && b.Len() == 0: // a keepalive
+		case c.phase == greeting:
+			c.first = bytes.Clone(b.Bytes()[:min(b.Len(), MaxMessage+1)])
+			c.phase = young
+			c.hello <- c.first
+		case !bytes.Equal(b.Bytes(), c.first):
+			c.phase, c.first = running, nil
+			return pkts[i:]
+		}
+		b.Release()
+	}
+	return nil
 }

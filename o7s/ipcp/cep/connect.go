@@ -4,8 +4,8 @@ package cep
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"o7gw/o7s/layer"
@@ -13,156 +13,199 @@ import (
 )
 
 const (
-	// firstPause and lastPause are between attempts to make a connection
-	// again; each is up to twice as long as the one before.
-	firstPause = 200 * time.Millisecond
-	lastPause  = 5 * time.Second
-	// dialTimeout bounds one attempt: the answer to a name query and to a
-	// flow request that was lost once.
+	// dialTimeout bounds one attempt to make a connection again: the answer to
+	// a name query and to a flow request that was lost once.
 	dialTimeout = 10 * time.Second
+	// firstTries is how many flows Connect takes when the peer's message does
+	// not come, which may have been lost (CM-2).
+	firstTries = 3
 )
 
 // target is what Connect connects to.
-type target struct{ dst, component string }
-
-// link is a connection that is kept up.
-type link struct {
-	stop context.CancelFunc
-	done chan struct{} // closed when nobody works on it any more
+type target struct {
+	dst, component string
+	qos            qos.Spec
 }
 
-// Dial makes one connection to the component of that name in the member of name
-// dst. The caller owns it; nothing is tried again: CEP messages are never repeated
-// on a flow, since a prototype would take the second for data (spec 10 §6.4).
-func (m *Manager) Dial(ctx context.Context, dst, component string, qs qos.Spec) (*Conn, error) {
-	comp, ok := m.component(component)
-	if !ok {
-		return nil, fmt.Errorf("connect to %q: no component %q: %w", dst, component, layer.ErrInvalid)
-	}
-	f, err := m.below.Allocate(ctx, dst, qs)
-	if err != nil {
-		return nil, fmt.Errorf("connect to %q: %w", dst, err)
-	}
-	c := newConn(f, component, dst, m.forget)
-	m.remember(c)
-	own := comp.Info()
-	own.Ours = true
-	c.say(own)
-	peer, err := m.hear(ctx, c)
-	if err == nil {
-		err = own.matches(peer)
-	}
-	if err != nil {
-		c.Close()
-		return nil, fmt.Errorf("connect %s to %q: %w", component, dst, err)
-	}
-	m.settle(c, own)
-	return c, nil
+// link is a connection that is kept up:
+//
+//	dialling ──success──▶ up ──end of the flow, Close──▶ lost ──success──▶ up
+//	   │ failure           └────Disconnect──▶ forgotten ◀──────────────┘
+//	   └──────▶ forgotten
+type link struct {
+	target
+	comp Component
+	ctx  context.Context // ends with Disconnect
+	stop context.CancelFunc
+	done chan struct{} // closed when nobody works on it any more
+
+	// Guarded by the manager's mu.
+	conn    *Conn         // nil: none now
+	err     error         // why it is forgotten
+	changed chan struct{} // closed and replaced when one of these changes
+}
+
+func (l *link) signalLocked() {
+	close(l.changed)
+	l.changed = make(chan struct{})
 }
 
 // Connect makes a connection and hands it to the component. From then on it is
-// kept up: when it ends another one is made, until Disconnect. One that exists
-// already is left as it is.
+// kept up: when it ends another one is made, until Disconnect. If there is one with
+// the same QoS already, Connect waits until that is up.
 func (m *Manager) Connect(ctx context.Context, dst, component string, qs qos.Spec) error {
 	comp, ok := m.component(component)
 	if !ok {
-		return fmt.Errorf("connect to %q: no component %q: %w", dst, component, layer.ErrInvalid)
+		return fmt.Errorf("connect %s to %q: there is no such component: %w", component, dst, layer.ErrInvalid)
 	}
-	key := target{dst, component}
-	keep, stop := context.WithCancel(m.ctx)
-	l := &link{stop: stop, done: make(chan struct{})}
-	m.mu.Lock()
-	_, exists := m.kept[key]
-	if !exists {
-		m.kept[key] = l
-	}
-	m.mu.Unlock()
+	l, exists := m.link(target{dst, component, qs}, comp)
 	if exists {
-		stop()
-		return nil
+		return m.waitUp(ctx, l)
 	}
-	c, err := m.Dial(ctx, dst, component, qs)
-	if err == nil && !m.run(func() {
-		defer close(l.done)
-		m.keep(keep, c, comp, key, qs)
-	}) {
+	c, err := m.dialFirst(ctx, l)
+	if err == nil && !m.run(func() { m.keep(l, c) }) {
 		c.Close()
 		err = layer.ErrIPCPState // closed
 	}
 	if err != nil {
-		stop()
-		m.drop(key)
-		close(l.done)
+		m.drop(l, err)
 	}
 	return err
 }
 
-func (m *Manager) drop(key target) {
+// link returns what is kept up to the target, made now if it does not exist.
+func (m *Manager) link(t target, comp Component) (l *link, exists bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	delete(m.kept, key)
+	if l = m.kept[t]; l != nil {
+		return l, true
+	}
+	l = &link{target: t, comp: comp, done: make(chan struct{}), changed: make(chan struct{})}
+	l.ctx, l.stop = context.WithCancel(m.ctx)
+	m.kept[t] = l
+	return l, false
 }
 
-// keep hands a connection to its component, and when it has ended the next one.
-func (m *Manager) keep(ctx context.Context, c *Conn, comp Component, key target, qs qos.Spec) {
-	log := m.log.With("component", key.component, "name", key.dst)
-	pause := firstPause
+// drop forgets a link. Whoever waits for it gets the error.
+func (m *Manager) drop(l *link, err error) {
+	l.stop()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.kept[l.target] == l {
+		delete(m.kept, l.target)
+	}
+	l.conn, l.err = nil, err
+	l.signalLocked()
+	close(l.done)
+}
+
+// setConn notes the connection of a link, nil: it is lost.
+func (m *Manager) setConn(l *link, c *Conn) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	l.conn = c
+	l.signalLocked()
+}
+
+// waitUp waits until the link is up.
+func (m *Manager) waitUp(ctx context.Context, l *link) error {
 	for {
-		start := time.Now()
-		comp.Accept(c)
+		m.mu.Lock()
+		up, err, changed := l.conn != nil, l.err, l.changed
+		m.mu.Unlock()
+		if up || err != nil {
+			return err
+		}
 		select {
-		case <-c.done:
+		case <-changed:
 		case <-ctx.Done():
-			c.Close()
-			return
+			return fmt.Errorf("connect %s to %q, which is tried since before: %w", l.component, l.dst, ctx.Err())
 		}
-		if time.Since(start) > lastPause {
-			pause = firstPause
-		}
-		log.Info("lost the connection; making it again")
-		if c = m.redial(ctx, key, qs, &pause); c == nil {
-			return
-		}
-		log.Info("made the connection again")
 	}
 }
 
-// redial tries until there is a connection, or returns nil when ctx ends.
-func (m *Manager) redial(ctx context.Context, key target, qs qos.Spec, pause *time.Duration) *Conn {
-	for {
-		// Not all neighbours of a member that comes back ask at the same time.
-		wait := *pause/2 + rand.N(*pause)
-		*pause = min(2**pause, lastPause)
-		select {
-		case <-time.After(wait):
-		case <-ctx.Done():
-			return nil
+// dialFirst makes the first connection of a link.
+func (m *Manager) dialFirst(ctx context.Context, l *link) (c *Conn, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(l.ctx, cancel)()
+	pause := m.newPause()
+	for range firstTries {
+		if c, err = m.Dial(ctx, l.dst, l.component, l.qos); !errors.Is(err, errSilent) || !pause.wait(ctx) {
+			break
 		}
-		dctx, cancel := context.WithTimeout(ctx, dialTimeout)
-		c, err := m.Dial(dctx, key.dst, key.component, qs)
+	}
+	return c, err
+}
+
+// errDisconnected is what those get who wait for a link that is forgotten.
+var errDisconnected = errors.New("disconnected")
+
+// keep hands a connection to its component, and when it has ended the next one.
+func (m *Manager) keep(l *link, c *Conn) {
+	defer m.drop(l, errDisconnected)
+	log := m.log.With("connection", l.component, "name", l.dst)
+	pause := m.newPause()
+	for c != nil {
+		start := time.Now()
+		m.setConn(l, c)
+		taken := c
+		m.run(func() { l.comp.Accept(taken) })
+		select {
+		case <-c.done:
+		case <-l.ctx.Done():
+		}
+		if l.ctx.Err() != nil {
+			c.hangUp()
+			return
+		}
+		m.setConn(l, nil)
+		if time.Since(start) > 2*maxPause {
+			pause.reset()
+		}
+		log.Info("lost the connection; making it again")
+		if c = m.redial(l, &pause); c != nil {
+			log.Info("made the connection again")
+		}
+	}
+}
+
+// redial tries until there is a connection, or returns nil when it is not
+// wanted any more.
+func (m *Manager) redial(l *link, pause *pause) *Conn {
+	for pause.wait(l.ctx) {
+		ctx, cancel := context.WithTimeout(l.ctx, dialTimeout)
+		c, err := m.Dial(ctx, l.dst, l.component, l.qos)
 		cancel()
 		if err == nil {
 			return c
 		}
-		m.log.Debug("connection not made", "component", key.component, "name", key.dst, "err", err)
+		m.log.Debug("connection not made again", "err", err)
 	}
+	return nil
 }
 
-// Disconnect ends a connection that Connect made. It is no error if there is
-// none.
+// Disconnect ends what Connect keeps up to the name, with whatever QoS; the
+// component hears of it. It is no error if there is nothing.
 func (m *Manager) Disconnect(ctx context.Context, dst, component string) error {
+	var links []*link
 	m.mu.Lock()
-	l := m.kept[target{dst, component}]
-	delete(m.kept, target{dst, component})
+	for t, l := range m.kept {
+		if t.dst == dst && t.component == component {
+			delete(m.kept, t)
+			links = append(links, l)
+		}
+	}
 	m.mu.Unlock()
-	if l == nil {
-		return nil
+	for _, l := range links {
+		l.stop()
 	}
-	l.stop()
-	select {
-	case <-l.done:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+	for _, l := range links {
+		select {
+		case <-l.done:
+		case <-ctx.Done():
+			return fmt.Errorf("disconnect %s from %q: %w", component, dst, ctx.Err())
+		}
 	}
+	return nil
 }

@@ -20,11 +20,8 @@ const (
 )
 
 // MaxMessage is the longest CEP message, in bytes, that a prototype reads
-// (spec 10 §6.2). Names longer than maxName make it refuse the message.
-const (
-	MaxMessage = 127
-	maxName    = 128
-)
+// (spec 10 §6.2).
+const MaxMessage = 127
 
 // Caps is the set of extensions that an IPC process announces to a neighbour
 // (docs/extensions.md §6).
@@ -135,9 +132,6 @@ func Parse(b []byte) (Info, error) {
 	if seen&required != required {
 		return Info{}, fmt.Errorf("a required field is missing: %w", errMessage)
 	}
-	if len(i.Component) > maxName || len(i.Protocol) > maxName {
-		return Info{}, fmt.Errorf("name of more than %d bytes: %w", maxName, errMessage)
-	}
 	return i, nil
 }
 
@@ -156,7 +150,9 @@ func (i Info) matches(peer Info) error {
 
 // refusal answers for a component that there is not. The prototype answers
 // with all fields empty, which its broadcast IPC process takes for success
-// (BC-7); a protocol that nobody speaks makes every initiator fail.
-func refusal(component string) Info {
-	return Info{Component: component, Protocol: "none"}
+// (BC-7); a protocol that nobody speaks makes every initiator fail. The name
+// comes from a message: if it leaves no room for that, ok is false.
+func refusal(component string) (i Info, ok bool) {
+	i = Info{Component: component, Protocol: "none"}
+	return i, component != "" && len(i.Append(nil)) <= MaxMessage
 }

@@ -14,7 +14,9 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -50,15 +52,22 @@ type Component struct {
 type Config struct {
 	Below ipcp.Below
 	Log   *slog.Logger
+	// Address is how the listing shows addresses; nil: in decimal.
+	Address func(uint64) string
+	Now     func() time.Time // nil: time.Now
+	Rand    func() float64   // from [0, 1), for pauses; nil: math/rand
 }
 
 // Manager has the connections of an IPC process. All methods may be called at
 // the same time.
 type Manager struct {
-	below ipcp.Below
-	log   *slog.Logger
-	ctx   context.Context // ends with Close
-	stop  context.CancelFunc
+	below   ipcp.Below
+	log     *slog.Logger
+	address func(uint64) string
+	now     func() time.Time
+	rand    func() float64
+	ctx     context.Context // ends with Close
+	stop    context.CancelFunc
 
 	mu         sync.Mutex
 	closed     bool           // guarded by mu, as is the rest
@@ -74,12 +83,21 @@ type Manager struct {
 // New returns a Manager without components.
 func New(cfg Config) *Manager {
 	m := &Manager{
-		below: cfg.Below, log: cfg.Log,
+		below: cfg.Below, log: cfg.Log, address: cfg.Address, now: cfg.Now, rand: cfg.Rand,
 		components: make(map[string]Component),
 		conns:      make(map[*Conn]bool),
 		kept:       make(map[target]*link),
 	}
 	m.ctx, m.stop = context.WithCancel(context.Background())
+	if m.address == nil {
+		m.address = func(a uint64) string { return strconv.FormatUint(a, 10) }
+	}
+	if m.now == nil {
+		m.now = time.Now
+	}
+	if m.rand == nil {
+		m.rand = rand.Float64
+	}
 	return m
 }
 
@@ -119,10 +137,8 @@ func (m *Manager) Start() {
 	}
 }
 
-// acceptPause is how long accepting rests after an error that is not the end.
-const acceptPause = 100 * time.Millisecond
-
 func (m *Manager) acceptLoop() {
+	pause := m.newPause()
 	for {
 		f, err := m.below.Accept(m.ctx)
 		switch {
@@ -132,14 +148,15 @@ func (m *Manager) acceptLoop() {
 			}
 			return
 		case err != nil:
-			m.log.Debug("accepting failed", "err", err)
-			select {
-			case <-time.After(acceptPause):
-			case <-m.ctx.Done():
+			if pause.first() {
+				m.log.Warn("cannot accept connections; trying again", "err", err)
+			}
+			if !pause.wait(m.ctx) {
 				return
 			}
 			continue
 		}
+		pause.reset()
 		if !m.admit() || !m.run(func() { m.accept(f) }) {
 			m.log.Debug("too many flows without a first message")
 			f.Close()
@@ -160,14 +177,14 @@ func (m *Manager) admit() bool {
 // accept reads the first message of a flow and answers it. Nobody else waits for
 // that (CM-6).
 func (m *Manager) accept(f ipcp.Flow) {
-	c := newConn(f, "", "", m.forget)
+	c := newConn(f, "", m.forget)
 	m.remember(c)
 	own, comp, err := m.greet(c)
 	m.mu.Lock()
 	m.greeting--
 	m.mu.Unlock()
 	if err != nil {
-		m.log.Debug("refused a connection", "err", err)
+		m.log.Debug("refused a connection", "name", f.Name(), "err", err)
 		c.Close()
 		return
 	}
@@ -182,7 +199,9 @@ func (m *Manager) greet(c *Conn) (own Info, comp Component, err error) {
 	}
 	comp, ok := m.component(peer.Component)
 	if !ok {
-		c.say(refusal(peer.Component))
+		if no, ok := refusal(peer.Component); ok {
+			c.say(no)
+		}
 		return own, comp, fmt.Errorf("no component %q: %w", peer.Component, layer.ErrIPCP)
 	}
 	own = comp.Info()
@@ -191,35 +210,35 @@ func (m *Manager) greet(c *Conn) (own Info, comp Component, err error) {
 	return own, comp, own.matches(peer)
 }
 
+// errSilent is the error of a peer whose message does not come.
+var errSilent = fmt.Errorf("peer did not say who it is: %w", layer.ErrTimedOut)
+
 // hear waits for the peer's message.
 func (m *Manager) hear(ctx context.Context, c *Conn) (Info, error) {
 	limit := time.NewTimer(helloTimeout)
 	defer limit.Stop()
-	for {
+	var b []byte
+	select {
+	case b = <-c.hello:
+	case <-c.done:
 		select {
-		case b := <-c.hello:
-			var err error
-			c.peer, err = Parse(b)
-			return c.peer, err
-		case <-c.done:
-			select {
-			case b := <-c.hello: // and then it closed
-				c.hello <- b
-				continue
-			default:
-			}
+		case b = <-c.hello: // and then it closed
+		default:
 			return Info{}, fmt.Errorf("flow ended before the peer said who it is: %w", layer.ErrIPCP)
-		case <-limit.C:
-			return Info{}, fmt.Errorf("peer did not say who it is: %w", layer.ErrTimedOut)
-		case <-ctx.Done():
-			return Info{}, ctx.Err()
 		}
+	case <-limit.C:
+		return Info{}, errSilent
+	case <-ctx.Done():
+		return Info{}, ctx.Err()
 	}
+	i, err := Parse(b)
+	c.peer = i
+	return i, err
 }
 
 // settle readies a connection for its component, which said own.
 func (m *Manager) settle(c *Conn, own Info) {
-	c.component = own.Component
+	c.component, c.made = own.Component, m.now()
 	if own.Ours && c.peer.Ours && own.Caps&c.peer.Caps&CapKeepalive != 0 {
 		c.flow.SetLiveness(keepaliveInterval, keepaliveTimeout)
 	}
@@ -230,13 +249,18 @@ func (m *Manager) settle(c *Conn, own Info) {
 	}
 }
 
+// remember lists a connection until it ends.
 func (m *Manager) remember(c *Conn) {
 	m.mu.Lock()
 	closed := m.closed
-	if !closed && !c.ended.Load() {
-		m.last++
-		c.number = m.last
-		m.conns[c] = false
+	select {
+	case <-c.done: // already
+	default:
+		if !closed {
+			m.last++
+			c.number = m.last
+			m.conns[c] = false
+		}
 	}
 	m.mu.Unlock()
 	if closed {
@@ -264,7 +288,9 @@ func (m *Manager) list() []*Conn {
 	return list
 }
 
-// Close ends all connections and everything that makes new ones.
+// Close ends all connections, of which their components hear, and everything
+// that makes new ones. It waits for calls of Component.Accept, and so must not be
+// called from one.
 func (m *Manager) Close() error {
 	m.mu.Lock()
 	m.closed = true
@@ -275,7 +301,7 @@ func (m *Manager) Close() error {
 	m.mu.Unlock()
 	m.stop()
 	for _, c := range conns {
-		c.Close()
+		c.hangUp()
 	}
 	m.running.Wait()
 	return nil
