@@ -47,7 +47,11 @@ func (d *DHT) alive(id string, addr uint64) {
 	}
 	c.heard, c.failed = max(d.now, 1), 0
 	placed, out := d.table.insert(c)
-	if out != nil {
+	switch {
+	case out == nil:
+	case out.spare:
+		d.stopCheck(out)
+	default:
 		d.evicted(out)
 	}
 	if placed {

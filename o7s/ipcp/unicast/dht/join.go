@@ -209,5 +209,5 @@ func (d *DHT) revisitMissed() {
 	if !d.isGone(m.addr) {
 		d.probe(m.addr, "", d.id)
 	}
-	d.timers.set(&d.revisit, d.now+revisitEvery)
+	d.timers.set(&d.revisit, d.now+max(revisitEvery, revisitEach/time.Duration(len(d.missed))))
 }

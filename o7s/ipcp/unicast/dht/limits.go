@@ -42,10 +42,12 @@ const (
 	// seedMost is the same when others are known.
 	seedMost = time.Minute
 
-	// revisitEvery is the time between requests to evicted contacts, and
-	// missedLife how long they are remembered: the time a partition may last
-	// until its halves must find each other by other means.
+	// revisitEvery is the least time between requests to evicted contacts,
+	// revisitEach that to the same one, and missedLife how long they are
+	// remembered: the time a partition may last until its halves must find
+	// each other by other means.
 	revisitEvery = 5 * time.Second
+	revisitEach  = time.Minute
 	missedLife   = time.Hour
 
 	// settleAfter is the time from a new contact until the own neighbourhood
@@ -77,7 +79,7 @@ const (
 	maxHeld         = 65536 // values of others
 	maxPerSender    = 8192  // of them that one member stored
 	maxPerKey       = 16    // of them with one key
-	maxPublications = 4     // at the same time
+	maxPublications = 8     // at the same time
 	maxWork         = 4096  // publications of held values that wait
 	maxForwards     = 16    // misplaced values that are brought to others, per second
 	maxHandOver     = 4096  // keys that are looked at at a time for new contacts

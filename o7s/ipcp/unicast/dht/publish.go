@@ -64,7 +64,7 @@ func (d *DHT) publish(t task) {
 func (d *DHT) startWork() {
 	for d.busy < maxPublications && len(d.work) > 0 {
 		t := d.work[0]
-		d.work = slices.Delete(d.work, 0, 1)
+		d.work = d.work[1:]
 		delete(d.queued, t)
 		o := d.own[t.key]
 		if !t.held && o == nil || t.held && d.held[t.key] == nil {

@@ -81,14 +81,14 @@ func (d *DHT) response(m *message) {
 		d.probing--
 	}
 	id := string(m.src.id)
+	if r.lookup != nil && !r.lookup.over {
+		d.lookupAnswered(r.lookup, r.cand, id, m)
+	}
 	d.alive(id, r.to)
 	for _, c := range m.node.contacts {
 		if d.plausible(c) {
 			d.heardOf(string(c.id), c.addr)
 		}
-	}
-	if r.lookup != nil && !r.lookup.over {
-		d.lookupAnswered(r.lookup, r.cand, id, m)
 	}
 }
 

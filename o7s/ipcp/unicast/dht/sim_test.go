@@ -52,22 +52,35 @@ func (b *bus) named(n int) ([]*member, []layer.Hash) {
 	return all, keys
 }
 
-// tries looks names of nodes up from other nodes, without those that left, and
-// returns how many were found.
+// tries has nodes look up the names of other nodes, none of which has left, all at
+// the same time, and returns how many were found.
 func (b *bus) tries(n int, all []*member, keys []layer.Hash) (found, tried int, worst time.Duration) {
-	for tried < n {
+	type try struct {
+		by, of *member
+		id     uint64
+	}
+	var list []try
+	start := b.now
+	for len(list) < n {
 		i, j := b.rng.IntN(len(all)), b.rng.IntN(len(all))
-		if i == j || b.nodes[all[i].addr] == nil || b.nodes[all[j].addr] == nil {
+		by, of := all[i], all[j]
+		if i == j || b.nodes[by.addr] == nil || b.nodes[of.addr] == nil {
 			continue
 		}
-		tried++
-		got, took := b.lookup(all[i], keys[j])
-		if slices.Equal(got, []uint64{all[j].addr}) {
+		by.lastID++
+		list = append(list, try{by, of, by.lastID})
+		b.do(by, func() { by.d.Lookup(b.now, by.lastID, keys[j]) })
+	}
+	for _, t := range list {
+		answered := func() bool { _, ok := t.by.found[t.id]; return ok }
+		if !b.until(start.Add(lookupLife), answered) && !answered() {
+			b.do(t.by, func() { t.by.d.Tick(b.now) })
+		}
+		if slices.Equal(t.by.found[t.id], []uint64{t.of.addr}) {
 			found++
 		}
-		worst = max(worst, took)
 	}
-	return found, tried, worst
+	return found, len(list), b.now.Sub(start)
 }
 
 // A fifth of the nodes vanish without notice; each look-up has one try.

@@ -12,12 +12,12 @@ import (
 // A contact in a bucket has answered a request of ours, at that address, with
 // that id. A spare may only have been heard of: it waits for a place.
 //
-//	        heard of, bucket full          answered, place free
-//	(nobody) ───────────────────▶ spare ──────────────────────▶ in bucket
-//	    ▲                           ▲                               │
-//	    │ pushed out by newer ones  │ silent, and a spare answered   │
-//	    └───────────────────────────┴───────────────────────────────┤
-//	    ◀──────────────────────────── silent three times ────────────┘
+//	         heard of          answered, and there is a place
+//	(nobody) ────────▶ spare ────────────────────────────────▶ in bucket
+//	   ▲▲                │                                         │
+//	   │└────────────────┘ pushed out by newer ones, silent twice  │
+//	   └───────────────────────────────────────────────────────────┘
+//	           silent three times, or once and a spare answered
 type contact struct {
 	id     string
 	addr   uint64
@@ -121,12 +121,18 @@ func (t *table) insert(c *contact) (placed bool, out *contact) {
 }
 
 // addSpare makes a contact, which is in no list, a spare. It returns the spare that
-// this pushed out.
+// this pushed out: the oldest, but hearsay pushes nobody out who answered.
 func (t *table) addSpare(c *contact) (out *contact) {
 	t.addrs[c.addr] = c
 	b := t.bucket(c.id)
 	if len(b.spares) >= t.k {
 		out = b.spares[0]
+		if i := slices.IndexFunc(b.spares, func(o *contact) bool { return o.heard == 0 }); i >= 0 {
+			out = b.spares[i]
+		} else if c.heard == 0 {
+			delete(t.addrs, c.addr)
+			return c
+		}
 		t.remove(out)
 	}
 	c.spare = true
