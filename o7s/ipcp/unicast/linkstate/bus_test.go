@@ -33,17 +33,16 @@ var (
 // bus is a simulated network of machines: packets take some time, are
 // reordered and lost. Everything follows from the seed.
 type bus struct {
-	t      testing.TB
-	rng    *rand.Rand
-	cfg    Config // but Self
-	loss   float64
-	now    time.Time
-	queue  events
-	order  int
-	nodes  []*node
-	conns  int
-	failed bool
-	sent   int // packets
+	t     testing.TB
+	rng   *rand.Rand
+	cfg   Config // but Self
+	loss  float64
+	now   time.Time
+	queue events
+	order int
+	nodes []*node
+	conns int
+	sent  int // packets
 }
 
 // node is a member.

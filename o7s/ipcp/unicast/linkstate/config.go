@@ -31,8 +31,8 @@ type Config struct {
 	// Update is how often own links are announced again; 0: default.
 	Update time.Duration
 	// Timeout ends a link that was not announced for so long; 0: default. It
-	// should be some times Update; if it is not even that, New makes the best
-	// of it (spec 20 LS-15).
+	// should be some times Update. If it is not, own links are announced more
+	// often (spec 20 LS-15).
 	Timeout time.Duration
 }
 
@@ -49,23 +49,11 @@ func (c Config) withDefaults() Config {
 }
 
 // refresh returns how often own links are announced: often enough that
-// nobody drops them.
+// nobody drops them when one announcement is lost.
 func (c Config) refresh() time.Duration {
-	if c.Timeout <= c.Update {
-		return max(c.Timeout/3, time.Millisecond)
-	}
-	return c.Update
-}
-
-// age returns after how long without announcement a link is dropped: never
-// before others can have announced it again.
-func (c Config) age() time.Duration {
-	if c.Timeout <= c.Update {
-		return 2 * c.Update
-	}
-	return c.Timeout
+	return max(min(c.Update, c.Timeout/3), time.Millisecond)
 }
 
 // memory returns how long a withdrawal is remembered: until the last
 // prototype has dropped the link, which looks for old ones only at each update.
-func (c Config) memory() time.Duration { return c.age() + 2*c.Update }
+func (c Config) memory() time.Duration { return c.Timeout + 2*c.Update }

@@ -20,7 +20,7 @@ type foreign struct {
 // announces links in our name again and again. It is false again when that
 // has stopped for as long as links live.
 func (s *State) Collision() bool {
-	return s.foreign.count >= suspect && s.now-s.foreign.last <= s.cfg.age()
+	return s.foreign.count >= suspect && s.now-s.foreign.last <= s.cfg.Timeout
 }
 
 // contest handles a record about a link of our own with a number that we did
@@ -61,7 +61,7 @@ func (s *State) contest(e *entry, r record) {
 func (s *State) suspicion() {
 	f := &s.foreign
 	switch {
-	case f.count == 0 || s.now-f.last > s.cfg.age():
+	case f.count == 0 || s.now-f.last > s.cfg.Timeout:
 		f.count = 1
 	case s.now-f.last < s.cfg.refresh()/2:
 		return

@@ -121,7 +121,7 @@ func (s *State) Tick(now time.Time) {
 // Deadline returns when Tick is to be called next; zero: not before another
 // call.
 func (s *State) Deadline() time.Time {
-	d := min(s.update, s.db.links.deadline(s.cfg.age()), s.db.graves.deadline(s.cfg.memory()))
+	d := min(s.update, s.db.links.deadline(s.cfg.Timeout), s.db.graves.deadline(s.cfg.memory()))
 	if s.db.changed {
 		d = min(d, s.compute)
 	}
@@ -182,7 +182,7 @@ func (s *State) work() {
 // ageOut drops links that were not announced for too long, and what is known
 // of withdrawals that nobody can remember differently.
 func (s *State) ageOut() {
-	for s.now >= s.db.links.deadline(s.cfg.age()) {
+	for s.now >= s.db.links.deadline(s.cfg.Timeout) {
 		s.db.remove(s.db.links.head)
 		s.stats.AgedOut++
 	}

@@ -15,7 +15,6 @@ type rig struct {
 	s      *State
 	start  time.Time
 	now    time.Time
-	ours   Caps
 	sent   map[Peer][]record
 	pkts   map[Peer][][]byte
 	routes map[uint64][]uint64

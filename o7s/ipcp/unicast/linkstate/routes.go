@@ -110,7 +110,7 @@ func (r *router) alternates(g *graph, from int32, p Policy) (words int) {
 			here, there := r.tree.dist[v], r.other.dist[v]
 			// Loop-free: the neighbour does not come back to us, since
 			// dist(n, v) < dist(n, self) + dist(self, v).
-			if p == ECMP && there+1 == here || p == LFA && there <= here && v != n.to {
+			if p == ECMP && there+1 == here || p == LFA && there <= here {
 				r.mask[int(v)*words+i/64] |= 1 << (i % 64)
 			}
 		}

@@ -20,7 +20,8 @@ func TestSimulatedLayer(t *testing.T) {
 				b.random(n, n/2)
 				b.run(2 * time.Second)
 				b.settled("after the start")
-				for range 5 {
+				for range 2 + 10/n {
+					b.run(holdForget) // else the same link may be held down
 					x := b.nodes[b.rng.IntN(n)]
 					if len(x.wires) == 0 {
 						continue
