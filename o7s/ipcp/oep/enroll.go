@@ -40,7 +40,7 @@ var ErrTaken = errors.New("another member of the layer has the address")
 // Enrollee is what Enroll needs.
 type Enrollee struct {
 	Type    ipcp.Type // own; a layer of another one is refused
-	Address uint64    // that it would like to have; 0: none
+	Address uint64    // that it would like to have, for members of ours to see; 0: none
 	// Start starts the components, between response and acknowledgement.
 	Start func(Membership) error
 	Now   func() time.Time
@@ -57,8 +57,12 @@ func Enroll(ctx context.Context, c *cep.Conn, e Enrollee) (Membership, error) {
 	if _, err := io.ReadFull(e.Rand, attempt[:]); err != nil {
 		return Membership{}, fmt.Errorf("enrol: %w", err)
 	}
+	q := request{id: attempt}
+	if c.Ours() {
+		q.address = e.Address
+	}
 	asked := e.Now()
-	send(c, request{attempt, e.Address}.append(nil))
+	send(c, q.append(nil))
 	b, err := in.next(ctx, answerTimeout)
 	if err != nil {
 		return Membership{}, fmt.Errorf("enrol: no response: %w", err)

@@ -3,6 +3,7 @@
 package oep
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -29,11 +30,9 @@ func receive(c *cep.Conn) *inbox {
 // Packets implements layer.Receiver.
 func (in *inbox) Packets(pkts []*packet.Buffer) {
 	for _, b := range pkts {
-		if b.Len() <= maxMessage {
-			select {
-			case in.got <- append([]byte(nil), b.Bytes()...):
-			default:
-			}
+		select { // one byte more than maxMessage is enough to see that it is too long
+		case in.got <- bytes.Clone(b.Bytes()[:min(b.Len(), maxMessage+1)]):
+		default:
 		}
 		b.Release()
 	}

@@ -3,6 +3,7 @@
 package oep
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 
@@ -50,12 +51,12 @@ func word(at *string, words []string, what string) func(uint64) error {
 	}
 }
 
-// small takes a number that the prototype keeps in as many bits as limit has
-// (OEP-5).
-func small(at *int, limit uint64, what string) func(uint64) error {
+// within takes a number from low to high. The prototype cuts off what does not
+// fit (OEP-5), and never looks for 0, with which no layer works.
+func within(at *int, low, high uint64, what string) func(uint64) error {
 	return func(v uint64) error {
-		if v > limit {
-			return fmt.Errorf("%s %d is above %d: %w", what, v, limit, errMessage)
+		if v < low || v > high {
+			return fmt.Errorf("%s %d is not in %d to %d: %w", what, v, low, high, errMessage)
 		}
 		*at = int(v)
 		return nil
@@ -131,8 +132,8 @@ func parseMembership(b []byte) (m Membership, err error) {
 	err = reader{
 		what: "layer", numbers: numbers{2: set(&hash)}, required: []protowire.Number{1, 2},
 		messages: messages{1: func(b []byte) error {
-			if len(b) < 1 || len(b) > maxLayerName {
-				return fmt.Errorf("layer name of %d bytes: %w", len(b), errMessage)
+			if len(b) < 1 || len(b) > maxLayerName || bytes.IndexByte(b, 0) >= 0 {
+				return fmt.Errorf("layer name %q of %d bytes: %w", b, len(b), errMessage)
 			}
 			m.Config.Layer = string(b)
 			return nil
@@ -161,7 +162,7 @@ func (m *Membership) parseUnicast(b []byte) error {
 	c := &m.Config.Unicast
 	var dt, dir, routing, ls, dht []byte
 	var policy uint64
-	u8, u32 := uint64(math.MaxUint8), uint64(math.MaxInt32)
+	u8, u32 := uint64(math.MaxUint8), uint64(math.MaxInt32) // the latter fits an int anywhere
 	parts := []struct {
 		at *[]byte
 		r  reader
@@ -174,7 +175,7 @@ func (m *Membership) parseUnicast(b []byte) error {
 		{&dt, reader{
 			what: "data transfer configuration", required: []protowire.Number{1, 2, 3, 4},
 			messages: messages{4: message(&routing)},
-			numbers:  numbers{1: small(&c.AddrSize, u8, "address size"), 2: small(&c.EIDSize, u8, "EID size"), 3: small(&c.MaxTTL, u8, "maximum TTL")},
+			numbers:  numbers{1: within(&c.AddrSize, 1, u8, "address size"), 2: within(&c.EIDSize, 1, u8, "EID size"), 3: within(&c.MaxTTL, 1, u8, "maximum TTL")},
 		}},
 		{&routing, reader{
 			what: "routing configuration", required: []protowire.Number{1, 2},
@@ -183,8 +184,8 @@ func (m *Membership) parseUnicast(b []byte) error {
 		{&ls, reader{
 			what: "link-state configuration", required: []protowire.Number{1, 2, 3, 4},
 			numbers: numbers{
-				1: word(&c.Routing, routings, "link-state"), 2: small(&c.LSRecalc, u32, "recalculation time"),
-				3: small(&c.LSUpdate, u32, "update time"), 4: small(&c.LSTimeo, u32, "timeout"),
+				1: word(&c.Routing, routings, "link-state"), 2: within(&c.LSRecalc, 0, u32, "recalculation time"),
+				3: within(&c.LSUpdate, 1, u32, "update time"), 4: within(&c.LSTimeo, 1, u32, "timeout"),
 			},
 		}},
 		{&dir, reader{
@@ -194,8 +195,8 @@ func (m *Membership) parseUnicast(b []byte) error {
 		{&dht, reader{
 			what: "DHT configuration", required: []protowire.Number{1, 2, 3, 4, 5, 6},
 			numbers: numbers{
-				1: small(&c.DHTAlpha, u32, "alpha"), 2: small(&c.DHTK, u32, "k"), 3: small(&c.DHTExpire, u32, "expiry time"),
-				4: small(&c.DHTRefresh, u32, "refresh time"), 5: small(&c.DHTReplic, u32, "replication time"), 6: set(&m.Peer),
+				1: within(&c.DHTAlpha, 1, u32, "alpha"), 2: within(&c.DHTK, 1, u32, "k"), 3: within(&c.DHTExpire, 1, u32, "expiry time"),
+				4: within(&c.DHTRefresh, 1, u32, "refresh time"), 5: within(&c.DHTReplic, 1, u32, "replication time"), 6: set(&m.Peer),
 			},
 		}},
 	}
@@ -204,8 +205,11 @@ func (m *Membership) parseUnicast(b []byte) error {
 			return err
 		}
 	}
-	if policy != 0 {
+	switch {
+	case policy != 0:
 		return fmt.Errorf("routing policy %d is unknown: %w", policy, errMessage)
+	case c.AddrSize < 8 && m.Peer>>(8*c.AddrSize) != 0:
+		return fmt.Errorf("address %d of the member has more than %d bytes: %w", m.Peer, c.AddrSize, errMessage)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@
 package oep
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -52,23 +53,41 @@ func (m Member) serve(ctx context.Context, c *cep.Conn) error {
 		return nil
 	}
 	ms := m.Membership()
-	b = response{id: q.id, time: m.Now(), conf: &ms}.append(nil)
-	if len(b) > maxMessage {
-		return fmt.Errorf("response has %d bytes, at most %d: %w", len(b), maxMessage, layer.ErrInvalid)
+	answer := response{id: q.id, time: m.Now(), conf: &ms}.append(nil)
+	// A prototype believes what it gets, and crashes (OEP-1, OEP-2).
+	if _, err := parseResponse(answer); err != nil {
+		m.Log.Error("own configuration cannot be handed to an enrollee", "err", err)
+		return err
 	}
-	send(c, b)
-	if b, err = in.next(ctx, ackTimeout); err != nil {
-		return fmt.Errorf("no acknowledgement: %w", err)
-	}
-	a, err := parseAck(b)
+	send(c, answer)
+	a, err := in.ack(ctx, q.id, b)
 	switch {
 	case err != nil:
-		return err
-	case a.id != q.id:
-		return fmt.Errorf("acknowledgement of another request: %w", errMessage)
+		return fmt.Errorf("no acknowledgement: %w", err)
 	case a.result != 0:
 		return fmt.Errorf("the enrollee failed: %w", layer.Errno(-a.result))
 	}
 	m.Log.Debug("enrolled a member", "layer", ms.Config.Layer)
 	return nil
+}
+
+// ack waits for the acknowledgement. Copies of the request, where the layer
+// below makes such, are none.
+func (in *inbox) ack(ctx context.Context, of id, request []byte) (ack, error) {
+	ctx, cancel := context.WithTimeout(ctx, ackTimeout)
+	defer cancel()
+	for {
+		b, err := in.next(ctx, ackTimeout)
+		if err != nil {
+			return ack{}, err
+		}
+		if bytes.Equal(b, request) {
+			continue
+		}
+		a, err := parseAck(b)
+		if err == nil && a.id != of {
+			err = fmt.Errorf("it is of another request: %w", errMessage)
+		}
+		return a, err
+	}
 }

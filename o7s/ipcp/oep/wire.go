@@ -62,6 +62,9 @@ type reader struct {
 }
 
 func (r reader) read(b []byte) error {
+	if len(b) > maxMessage {
+		return fmt.Errorf("%s: %d bytes are more than %d: %w", r.what, len(b), maxMessage, errMessage)
+	}
 	seen := map[protowire.Number]bool{}
 	err := fields(b, func(f field) error {
 		number, bytes := r.numbers[f.num], r.messages[f.num]
