@@ -61,6 +61,7 @@ type network struct {
 	mtu  atomic.Int64
 	fate func(p parcel) []time.Duration // delays of the copies that arrive; nil: one, at once
 	mark atomic.Uint32                  // ECN of user data
+	mute atomic.Bool                    // user data is not written down
 
 	mu      sync.Mutex
 	members map[uint64]member // guarded by mu, as is the rest
@@ -106,6 +107,9 @@ func (d door) Send(dst, eid uint64, pkts []*packet.Buffer) error {
 	now := time.Now()
 	fates := make([][]time.Duration, len(pkts))
 	for i, b := range pkts {
+		if d.mute.Load() && eid != manageEID && d.fate == nil {
+			continue
+		}
 		p := parcel{d.self, dst, eid, b.Cube(), bytes.Clone(b.Bytes()), now}
 		d.sent = append(d.sent, p)
 		if d.fate != nil {

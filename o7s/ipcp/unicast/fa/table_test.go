@@ -108,7 +108,7 @@ func TestTableConcurrent(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
-			for range 2000 {
+			for range 500 {
 				f := new(flow)
 				table.add(f, now)
 				if table.get(f.eid) != f {
