@@ -14,6 +14,9 @@ var policies = []Policy{Simple, LFA, ECMP}
 func TestSimulatedLayer(t *testing.T) {
 	for _, n := range []int{3, 10, 30, 100} {
 		for _, p := range policies {
+			if n == 100 && p != ECMP { // it has the most routes; the oracle is slow
+				continue
+			}
 			t.Run(fmt.Sprintf("%d nodes, policy %d", n, p), func(t *testing.T) {
 				b := newBus(t, uint64(n)*10+uint64(p))
 				b.cfg.Policy = p
