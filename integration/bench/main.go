@@ -85,7 +85,7 @@ func run(ctx context.Context) error {
 	defer os.RemoveAll(work)
 	b := &bench{bin: work + "/bin", work: work, log: os.Stderr}
 	fmt.Fprintln(b.log, "building the programs")
-	if err := lab.Build(b.bin, "o7gw/cmd/irmd", "o7gw/cmd/oping", "o7gw/cmd/o7gw"); err != nil {
+	if err := lab.Build(b.bin, "o7gw/cmd/irmd", "o7gw/cmd/irm", "o7gw/cmd/oping", "o7gw/cmd/o7gw"); err != nil {
 		return err
 	}
 	var failed []error

@@ -46,7 +46,7 @@ func (b *bench) unicastLine(hosts int) (*pair, error) {
 				p.dirs[1] = dir
 			}
 		}
-		return p.settle(ctx, name)
+		return p.settle(ctx)
 	}
 	return p, nil
 }
@@ -68,15 +68,26 @@ func unicastConfig(line []*lab.Host, i int, name string) string {
 		uni.Connect = []string{uni.Enroll}
 	}
 	if i == len(line)-1 {
-		uni.Serve = []string{name}
+		uni.Serve = []string{name, settledName}
 	}
 	return text + uni.String()
 }
 
-// settle waits until the second host knows the first, which a layer needs some
-// milliseconds for.
-func (p *pair) settle(ctx context.Context, name string) error {
-	server, err := p.program(1, "oping", "-l", "-Q", "-n", name)
+// settledName is served in the unicast layer alone: other names, to which programs
+// listen, can be reached through the Ethernet layer, too, until the
+// unicast layer, which comes first, knows them.
+const settledName = "settled"
+
+// settle waits until the first host reaches the second in the unicast layer.
+func (p *pair) settle(ctx context.Context) error {
+	bind, err := p.program(1, "irm", "bind", "program", filepath.Join(p.b.bin, "oping"), "name", settledName)
+	if err != nil {
+		return err
+	}
+	if err := bind.Wait(ctx); err != nil {
+		return fmt.Errorf("%w\n%s", err, bind.Output())
+	}
+	server, err := p.program(1, "oping", "-l", "-Q")
 	if err != nil {
 		return err
 	}
@@ -85,7 +96,7 @@ func (p *pair) settle(ctx context.Context, name string) error {
 		return err
 	}
 	for {
-		client, err := p.program(0, "oping", "-n", name, "-c", "1", "-i", "1ms")
+		client, err := p.program(0, "oping", "-n", settledName, "-c", "1", "-i", "1ms")
 		if err != nil {
 			return err
 		}

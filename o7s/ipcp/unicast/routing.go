@@ -12,6 +12,7 @@ import (
 	"o7gw/o7s/ipcp/unicast/linkstate"
 	"o7gw/o7s/ipcp/unicast/pff"
 	"o7gw/o7s/packet"
+	"o7gw/o7s/qos"
 )
 
 // routing drives the link-state machine: it gives it the time, the messages
@@ -108,6 +109,7 @@ func (r *routing) queueLocked(p linkstate.Peer, msg []byte) {
 	}
 	b := packet.Get(len(msg))
 	b.Append(msg)
+	b.SetCube(uint8(qos.VoiceCube)) // routes must not wait behind what they are for
 	o.pkts = append(o.pkts, b)
 }
 

@@ -220,7 +220,7 @@ func TestPartition(t *testing.T) {
 		w.nodes[0].reaches(5*time.Second, "s5")
 		c := w.nodes[0].mustDial("s5")
 		cut(w.links[[2]int{2, 3}], true)
-		w.eventually(5*time.Second, "flow across the cut hears that it is down", func() bool { return c.saw(layer.Down) })
+		w.eventually(20*time.Second, "flow across the cut hears that it is down", func() bool { return c.saw(layer.Down) })
 		w.nodes[0].reaches(5*time.Second, "s2")
 		w.nodes[5].reaches(5*time.Second, "s3")
 		if _, err := w.nodes[0].dial("s4"); err == nil {
