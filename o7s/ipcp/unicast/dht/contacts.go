@@ -137,9 +137,15 @@ func (d *DHT) checkLater(c *contact) {
 
 func (d *DHT) stopCheck(c *contact) { d.timers.stop(&c.check) }
 
-// silent notes that a contact did not answer in time.
+// silent notes that a contact did not answer in time. Of a contact in a bucket
+// that counts once a second: a short interruption evicts nobody, however often
+// look-ups ask meanwhile.
 func (d *DHT) silent(c *contact) {
+	if !c.spare && c.failed > 0 && d.now-c.silent < checkAgain {
+		return
+	}
 	c.failed++
+	c.silent = d.now
 	switch {
 	case c.spare && c.failed < 2:
 		if !d.probe(c.addr, c.id, d.id) {

@@ -183,8 +183,12 @@ func (d *DHT) lookupAnswered(l *lookup, c *candidate, id string, m *message) {
 		return
 	}
 	for _, n := range m.node.contacts {
-		if d.plausible(n) {
-			l.add(d, string(n.id), n.addr)
+		if !d.plausible(n) {
+			continue
+		}
+		id := string(n.id)
+		if known := d.table.byID(id); known == nil || known.spare || known.addr == n.addr || !d.usable(known) {
+			l.add(d, id, n.addr)
 		}
 	}
 	d.step(l)

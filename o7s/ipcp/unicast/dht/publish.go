@@ -14,9 +14,9 @@ import (
 // ownName is a name that is served here.
 type ownName struct {
 	key    string
-	stored time.Duration // last publication
-	times  int           // how often that was
-	size   int           // of the routing table then
+	stored time.Duration // last STORE; 0: none yet
+	times  int           // how often it was published
+	size   int           // of the routing table at the last publication
 	timer  timer         // the next one
 }
 
@@ -112,7 +112,7 @@ func (d *DHT) published(t task, reached bool) {
 		return
 	}
 	o.times++
-	o.stored, o.size = d.now, d.table.size
+	o.size = d.table.size
 	next := d.cfg.Replicate - d.jitter(d.cfg.Replicate/10)
 	if o.times == 1 {
 		next = min(next, secondStore)
@@ -125,7 +125,8 @@ func (d *DHT) again(o *ownName, at time.Duration) { d.timers.set(&o.timer, at) }
 // storeAt sends STOREs of what a task publishes.
 func (d *DHT) storeAt(to []uint64, t task) {
 	if !t.held {
-		if d.own[t.key] != nil {
+		if o := d.own[t.key]; o != nil && len(to) > 0 {
+			o.stored = max(d.now, 1)
 			for _, addr := range to {
 				d.sendStore(addr, t.key, d.cfg.Self, expiry(d.unix+int64(d.cfg.Expire/time.Second)))
 			}

@@ -247,7 +247,7 @@ func TestPartitionHeals(t *testing.T) {
 // are gone some time after the owner.
 func TestReplication(t *testing.T) {
 	b := newBus(t, 6)
-	all := b.grow(30, 50*time.Millisecond, nil)
+	all := b.grow(20, 50*time.Millisecond, nil)
 	cm, c := b.addC()
 	b.do(cm, func() { c.join(all[0].addr) })
 	b.run(2 * time.Second)
@@ -267,14 +267,14 @@ func TestReplication(t *testing.T) {
 	b.leave(cm)
 	before := b.sent
 	b.run(time.Hour)
-	t.Logf("%d messages for each of 30 nodes in an idle hour", (b.sent-before)/30)
-	for _, n := range all[30:] {
+	t.Logf("%d messages for each of 20 nodes in an idle hour", (b.sent-before)/20)
+	for _, n := range all[20:] {
 		b.finds(n, ours, all[0].addr)
 		b.finds(n, theirs, cm.addr)
 	}
 	b.leave(all[0])
 	b.run(24*time.Hour + 5*time.Second)
-	for _, n := range all[30:] {
+	for _, n := range all[20:] {
 		b.finds(n, ours)
 		b.finds(n, theirs)
 		if s := n.d.Snapshot(b.now); len(s.Keys) > 0 || n.d.values != 0 || len(n.d.billed) != 0 || len(n.d.keys) != 0 {

@@ -82,7 +82,7 @@ func (d *DHT) Snapshot(now time.Time) Snapshot {
 	})
 	for key, o := range d.own {
 		v := Value{Addr: d.cfg.Self, Own: true}
-		if o.times > 0 {
+		if o.stored > 0 {
 			v.Replicated, v.Expires = wall(o.stored), wall(o.stored+d.cfg.Expire)
 		}
 		k := Key{[]byte(key), []Value{v}}

@@ -26,6 +26,7 @@ type contact struct {
 	fresh  bool          // has yet to be given what it should hold
 	heard  time.Duration // last answer; of a spare 0 if there was none
 	failed int           // requests since then that were not answered in time
+	silent time.Duration // when failed was counted last
 	check  timer         // next request to see whether it is alive
 }
 
@@ -76,17 +77,6 @@ func (t *table) byID(id string) *contact {
 		return b.spares[j]
 	}
 	return nil
-}
-
-// room reports whether an id could have a place in its bucket: a free one, or
-// that of a contact that does not answer.
-func (t *table) room(id string) bool {
-	i := sharedBits(t.self, id)
-	if i >= len(t.buckets) {
-		return true
-	}
-	b := &t.buckets[i]
-	return len(b.contacts) < t.k || b.silent() != nil
 }
 
 // silent returns the contact of a bucket that has failed most, nil if all answer.
