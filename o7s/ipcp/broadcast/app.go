@@ -43,7 +43,7 @@ func (a *app) Receive(r layer.Receiver) { a.in.Receive(r) }
 
 // MTU is 1399, which every member forwards, as long as there are prototypes
 // or no other members around; else that of the connections. It is
-// no promise for members further away (docs/extensions.md §8).
+// no promise for members further away (docs/extensions.md §9).
 func (a *app) MTU() int { return a.hub.mtu() }
 
 // Close leaves the layer.

@@ -12,7 +12,7 @@
 //
 // Compatible with the C prototype 0.23. Nothing on the wire stops a packet that goes
 // round, so connections should form a tree; members of this package break cycles
-// among themselves (type repeats, docs/extensions.md §8).
+// among themselves (type repeats, docs/extensions.md §9).
 //
 // Start with New.
 package broadcast
