@@ -73,6 +73,9 @@ func (b below) wrap(f *Flow) (ipcp.Flow, error) {
 	if err != nil {
 		return nil, fmt.Errorf("flow %d: %w", f.id, err)
 	}
+	b.p.irm.mu.Lock()
+	f.end = e
+	b.p.irm.mu.Unlock()
 	return &belowFlow{flow: e, port: port}, nil
 }
 

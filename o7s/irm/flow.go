@@ -5,6 +5,7 @@ package irm
 import (
 	"time"
 
+	"o7gw/o7s/flow"
 	"o7gw/o7s/layer"
 	"o7gw/o7s/qos"
 	"o7gw/o7s/ring"
@@ -27,6 +28,7 @@ type Flow struct {
 	state FlowState
 	dead  bool
 	wire  wire
+	end   *flow.Flow // of a flow that an IPC process uses
 }
 
 // wire is what carries the packets of a flow: a port, or one side of a ring.

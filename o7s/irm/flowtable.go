@@ -53,18 +53,22 @@ func (i *IRM) ListFlows() []FlowInfo {
 	defer i.mu.Unlock()
 	list := make([]FlowInfo, 0, len(i.flows.byID))
 	for _, f := range i.flows.byID {
-		info := FlowInfo{
-			ID: f.id, Name: f.name, PID: f.p.info.PID, UID: f.p.info.Creds.UID, Server: f.server, Direct: f.direct,
-			Peer: f.peer, State: f.state, QoS: f.qs, MPL: f.mpl, MTU: f.wire.mtu,
-		}
-		if f.m != nil {
-			info.IPCP = f.m.id
-		}
-		if u := f.p.member; u != nil {
-			info.User = u.id
-		}
-		list = append(list, info)
+		list = append(list, f.infoLocked())
 	}
 	slices.SortFunc(list, func(a, b FlowInfo) int { return cmp.Compare(a.ID, b.ID) })
 	return list
+}
+
+func (f *Flow) infoLocked() FlowInfo {
+	info := FlowInfo{
+		ID: f.id, Name: f.name, PID: f.p.info.PID, UID: f.p.info.Creds.UID, Server: f.server, Direct: f.direct,
+		Peer: f.peer, State: f.state, QoS: f.qs, MPL: f.mpl, MTU: f.wire.mtu,
+	}
+	if f.m != nil {
+		info.IPCP = f.m.id
+	}
+	if u := f.p.member; u != nil {
+		info.User = u.id
+	}
+	return info
 }

@@ -35,6 +35,7 @@ import (
 	"o7gw/o7s/layer"
 	"o7gw/o7s/log"
 	"o7gw/o7s/oap"
+	"o7gw/o7s/rib"
 )
 
 // Options configure an IRM.
@@ -64,6 +65,7 @@ type IRM struct {
 
 	oap  oap.Server
 	host *flow.Host // serves the flows that IPC processes use
+	rib  *rib.Tree
 
 	userQuota, remoteQuota log.Quota // see infoBy
 
@@ -93,6 +95,7 @@ func New(o Options) *IRM {
 		log:      o.Log.With("component", "irmd"),
 		spawn:    o.Spawn,
 		host:     flow.NewHost(),
+		rib:      rib.New(),
 		now:      o.Now,
 		names:    make(map[string]*name),
 		hashes:   make(map[layer.Hash]*name),
@@ -100,6 +103,7 @@ func New(o Options) *IRM {
 		children: make(map[*instance]struct{}),
 	}
 	i.ctx, i.stop = context.WithCancel(context.Background())
+	i.publish()
 	return i
 }
 

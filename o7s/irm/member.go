@@ -25,7 +25,10 @@ type member struct {
 	op   sync.Mutex // one of bootstrap, enroll and close at a time
 	ipcp ipcp.IPCP  // set before the member is visible
 	proc *Process   // as which it uses flows of layers below; nil: it uses none
-	addr string     // guarded by irm.mu, as are the rest
+	// unpublish takes what the IRM tells of it out of the RIB; nil: nothing is there.
+	unpublish func()
+
+	addr string // guarded by irm.mu, as are the rest
 	info ipcp.Info
 
 	joined  bool // in a layer
@@ -79,7 +82,7 @@ func (i *IRM) newMember(t ipcp.Type, name string) (*member, error) {
 		return nil, err
 	}
 	m.ctx, m.stop = context.WithCancel(context.Background())
-	env := ipcp.Env{Name: name, Upper: m, Log: i.base.With("component", componentOf(t))}
+	env := ipcp.Env{Name: name, Upper: m, RIB: i.ribOf(name), Log: i.base.With("component", componentOf(t))}
 	if standsOnLayers(t) {
 		b, err := i.newBelow(m)
 		if err != nil {
@@ -118,6 +121,7 @@ func (i *IRM) addMember(m *member) error {
 	if err := i.freeLocked(m.name); err != nil {
 		return err
 	}
+	m.unpublish = m.publish()
 	i.ipcps = append(slices.Clone(i.ipcps), m)
 	slices.SortFunc(i.ipcps, func(a, b *member) int {
 		return cmp.Or(cmp.Compare(a.typ, b.typ), cmp.Compare(a.id, b.id))
@@ -193,6 +197,9 @@ func (m *member) close() error {
 	defer m.op.Unlock()
 	err := m.ipcp.Close()
 	m.detach()
+	if m.unpublish != nil {
+		m.unpublish()
+	}
 	return err
 }
 
@@ -218,6 +225,10 @@ func (i *IRM) ListIPCPs() []IPCPInfo {
 	i.mu.Unlock()
 	for k, m := range members {
 		list[k].State = m.ipcp.State()
+		// That of a layer which stands on others changes with them.
+		if now := m.ipcp.Info(); list[k].Layer != "" && list[k].State == ipcp.Operational {
+			list[k].MTU = now.MTU
+		}
 	}
 	return list
 }

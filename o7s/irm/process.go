@@ -147,16 +147,20 @@ func (i *IRM) ListProcesses() []ProcessInfo {
 		if p.member != nil {
 			continue
 		}
-		info := ProcessInfo{
-			PID: p.info.PID, Program: p.info.Program, UID: p.info.Creds.UID,
-			Accepts: len(p.waiters), Flows: len(p.flows),
-		}
-		for n := range p.names {
-			info.Names = append(info.Names, n.name)
-		}
-		slices.Sort(info.Names)
-		list = append(list, info)
+		list = append(list, p.infoLocked())
 	}
 	slices.SortFunc(list, func(a, b ProcessInfo) int { return cmp.Compare(a.PID, b.PID) })
 	return list
+}
+
+func (p *Process) infoLocked() ProcessInfo {
+	info := ProcessInfo{
+		PID: p.info.PID, Program: p.info.Program, UID: p.info.Creds.UID,
+		Accepts: len(p.waiters), Flows: len(p.flows),
+	}
+	for n := range p.names {
+		info.Names = append(info.Names, n.name)
+	}
+	slices.Sort(info.Names)
+	return info
 }

@@ -28,5 +28,5 @@ func Factory(t ipcp.Type, env ipcp.Env) (ipcp.IPCP, error) {
 	case ipcp.Unicast:
 		return unicast.New(env)
 	}
-	return nil, fmt.Errorf("IPCP type %s is not available yet: %w", t, layer.ErrIPCPType)
+	return nil, fmt.Errorf("IPCP type %s: %w", t, layer.ErrIPCPType)
 }

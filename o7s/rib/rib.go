@@ -56,5 +56,12 @@ type Field struct {
 	Value any    // string, an integer, or a time.Time
 }
 
+// Node is what stands at a path of a tree, for those who carry it elsewhere.
+type Node struct {
+	Path  string // from the top
+	Dir   bool
+	Entry Entry // empty for a directory, or where only names are told
+}
+
 // Word is an entry of one bare word.
 func Word(s string) Entry { return Entry{Fields: []Field{{Value: s}}} }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 )
@@ -254,4 +255,28 @@ func Escape(s string) string {
 	default:
 		return e
 	}
+}
+
+// Unescape returns the text that Escape made the name of; false: there is none.
+func Unescape(name string) (string, bool) {
+	if name == "%" {
+		return "", true
+	}
+	var b []byte
+	for i := 0; i < len(name); i++ {
+		c := name[i]
+		if c == '%' {
+			if i+2 >= len(name) {
+				return "", false
+			}
+			v, err := strconv.ParseUint(name[i+1:i+3], 16, 8)
+			if err != nil {
+				return "", false
+			}
+			c, i = byte(v), i+2
+		}
+		b = append(b, c)
+	}
+	s := string(b)
+	return s, Escape(s) == name
 }

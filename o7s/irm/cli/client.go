@@ -9,6 +9,7 @@ import (
 	"o7gw/o7s/ipcp"
 	"o7gw/o7s/irm"
 	"o7gw/o7s/qos"
+	"o7gw/o7s/rib"
 )
 
 // Client is what the commands ask of the daemon.
@@ -36,6 +37,7 @@ type Client interface {
 	ListProcesses(ctx context.Context) ([]irm.ProcessInfo, error)
 	ListPrograms(ctx context.Context) ([]irm.ProgramInfo, error)
 	ListFlows(ctx context.Context) ([]irm.FlowInfo, error)
+	ReadRIB(ctx context.Context, path string, everything bool) ([]rib.Node, error)
 	Status(ctx context.Context) (Status, error)
 	Close() error
 }

@@ -15,6 +15,7 @@ import (
 	"o7gw/o7s/irm"
 	"o7gw/o7s/layer"
 	"o7gw/o7s/qos"
+	"o7gw/o7s/rib"
 )
 
 // fake is a daemon in memory. It records requests in log.
@@ -191,6 +192,31 @@ func (f *fake) ListPrograms(context.Context) ([]irm.ProgramInfo, error) {
 
 func (f *fake) ListFlows(context.Context) ([]irm.FlowInfo, error) {
 	return f.flows, f.record("list flows")
+}
+
+func (f *fake) ReadRIB(_ context.Context, path string, everything bool) ([]rib.Node, error) {
+	err := f.record("rib %q %v", path, everything)
+	if err != nil {
+		return nil, err
+	}
+	state := rib.Word("operational")
+	link := rib.Entry{LabelWidth: 5, ValueWidth: 20, Fields: []rib.Field{{Label: "src:", Value: "78.56.34.12"}, {Label: "seqno:", Value: uint64(3)}}}
+	switch strings.Trim(path, "/") {
+	case "uni.a/lsdb/1--2":
+		return []rib.Node{{Path: path, Entry: link}}, nil
+	case "":
+		if everything {
+			return []rib.Node{{Dir: true}, {Path: "uni.a", Dir: true}, {Path: "uni.a/info", Dir: true}, {Path: "uni.a/info/_state", Entry: state}}, nil
+		}
+		return []rib.Node{{Dir: true}, {Path: "irm", Dir: true}, {Path: "uni.a", Dir: true}}, nil
+	case "uni.a":
+		if everything {
+			return []rib.Node{{Path: "uni.a", Dir: true}, {Path: "uni.a/empty", Dir: true}, {Path: "uni.a/info", Dir: true},
+				{Path: "uni.a/info/_state", Entry: state}, {Path: "uni.a/lsdb", Dir: true}, {Path: "uni.a/lsdb/1--2", Entry: link}}, nil
+		}
+		return []rib.Node{{Path: "uni.a", Dir: true}, {Path: "uni.a/info", Dir: true}, {Path: "uni.a/x\n"}}, nil
+	}
+	return nil, fmt.Errorf("no %q in the RIB: %w", path, irm.ErrNotFound)
 }
 
 func (f *fake) Status(context.Context) (Status, error) {

@@ -72,6 +72,7 @@ func init() { // an initialiser would be a cycle: help looks at the table
 			{name: "help", run: (*call).printUsage},
 		}},
 		{name: "status", run: (*call).status, json: true},
+		{name: "rib", run: (*call).rib, json: true},
 	}
 }
 

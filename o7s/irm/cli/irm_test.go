@@ -12,6 +12,7 @@ import (
 	"o7gw/o7s/irm"
 	"o7gw/o7s/layer"
 	"o7gw/o7s/qos"
+	"o7gw/o7s/rib"
 )
 
 // inProcess is a daemon without a socket: a real IRM.
@@ -70,9 +71,10 @@ func (p inProcess) ListProcesses(context.Context) ([]irm.ProcessInfo, error) {
 func (p inProcess) ListPrograms(context.Context) ([]irm.ProgramInfo, error) {
 	return p.i.ListPrograms(), nil
 }
-func (p inProcess) ListFlows(context.Context) ([]irm.FlowInfo, error) { return p.i.ListFlows(), nil }
-func (p inProcess) Status(context.Context) (Status, error)            { return Status{}, nil }
-func (p inProcess) Close() error                                      { return nil }
+func (p inProcess) ListFlows(context.Context) ([]irm.FlowInfo, error)         { return p.i.ListFlows(), nil }
+func (p inProcess) ReadRIB(context.Context, string, bool) ([]rib.Node, error) { return nil, nil }
+func (p inProcess) Status(context.Context) (Status, error)                    { return Status{}, nil }
+func (p inProcess) Close() error                                              { return nil }
 
 // onlyLocal makes IPC processes of type local.
 func onlyLocal(t ipcp.Type, env ipcp.Env) (ipcp.IPCP, error) {

@@ -210,7 +210,7 @@ func (c *conn) run(ctx context.Context, r *irmpb.Request) {
 		}
 		return
 	}
-	replies, ok := c.list(r)
+	replies, ok := c.list(ctx, r)
 	if !ok {
 		msg := &irmpb.Reply{Id: id}
 		if err := c.change(ctx, r, msg); err != nil {

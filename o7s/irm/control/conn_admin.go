@@ -176,9 +176,11 @@ func (c *conn) unbindProcess(p *irmpb.Process) error {
 
 // list executes a request for a list; ok is false for any other. Lists are
 // for everybody.
-func (c *conn) list(r *irmpb.Request) (replies []*irmpb.Reply, ok bool) {
+func (c *conn) list(ctx context.Context, r *irmpb.Request) (replies []*irmpb.Reply, ok bool) {
 	i, id := c.s.irm, r.GetId()
-	switch r.GetOp().(type) {
+	switch op := r.GetOp().(type) {
+	case *irmpb.Request_ReadRib:
+		return c.readRIB(ctx, id, op.ReadRib), true
 	case *irmpb.Request_ListIpcps:
 		var elems []*irmpb.IPCP
 		for _, info := range i.ListIPCPs() {

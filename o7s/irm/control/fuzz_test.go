@@ -3,6 +3,7 @@
 package control
 
 import (
+	"math"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
@@ -32,6 +33,8 @@ func FuzzRequest(f *testing.F) {
 		{Id: 2, Op: &irmpb.Request_BindProcess{BindProcess: processOf(1, "n")}},
 		{Id: 2, Op: &irmpb.Request_Register{Register: &irmpb.Registration{Ipcp: 1, Name: []byte("n")}}},
 		{Id: 2, Op: &irmpb.Request_ListNames{ListNames: &irmpb.Empty{}}},
+		{Id: 2, Op: &irmpb.Request_BindIpcp{BindIpcp: &irmpb.Registration{Ipcp: 1, Name: []byte("n")}}},
+		{Id: 2, Op: &irmpb.Request_ReadRib{ReadRib: &irmpb.RIB{Path: []byte("a//../\x00"), Everything: true}}},
 		{Id: 2, Op: &irmpb.Request_Status{Status: &irmpb.Empty{}}},
 	} {
 		f.Add(encode(f, r))
@@ -66,6 +69,9 @@ func FuzzReply(f *testing.F) {
 		{Id: 1, More: true, Names: []*irmpb.Name{{Name: []byte("n")}, {Name: []byte("n"), Processes: []int64{1}}}},
 		{Id: 1, Result: &irmpb.Reply_Flow{Flow: &irmpb.Flow{Id: 1, Side: 9}}},
 		{Id: 1, Processes: []*irmpb.Process{{Names: [][]byte{[]byte("n")}}}, Programs: []*irmpb.Program{{Args: [][]byte{nil}}}},
+		{Id: 1, Nodes: []*irmpb.RIBNode{{Path: []byte("a"), LabelWidth: 1 << 31, Fields: []*irmpb.RIBField{
+			{Label: []byte("x:"), Value: &irmpb.RIBField_Real{Real: math.NaN()}}, {Value: &irmpb.RIBField_Text{Text: []byte("\xff\n")}},
+		}}, {Path: []byte("a"), Dir: true}}},
 		{Id: 1, Ipcps: []*irmpb.IPCP{{Type: 300}}, Flows: []*irmpb.FlowInfo{{State: 300}}},
 	} {
 		b, err := proto.Marshal(r)
@@ -101,5 +107,11 @@ func FuzzReply(f *testing.F) {
 		processesOf(read)
 		programsOf(read)
 		flowsOf(read)
+		for _, n := range nodesOf(read) {
+			n.Entry.AppendText(nil)
+			if _, err := n.Entry.MarshalJSON(); err != nil {
+				t.Error(err)
+			}
+		}
 	})
 }

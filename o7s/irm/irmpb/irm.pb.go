@@ -2586,8 +2586,9 @@ func (x *FlowInfo) GetUser() int64 {
 	return 0
 }
 
-// RIB asks for the statistics at a path: of a directory the entries, or with
-// everything all that is below it.
+// RIB asks for the statistics at a path, which come in order: of an entry, it;
+// of a directory, it and what stands in it, without lines, or with everything
+// all that is below it. A long entry comes in parts.
 type RIB struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Path          []byte                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
@@ -2726,6 +2727,8 @@ type RIBField struct {
 	//	*RIBField_Int
 	//	*RIBField_Uint
 	//	*RIBField_TimeUnixNs
+	//	*RIBField_Flag
+	//	*RIBField_Real
 	Value         isRIBField_Value `protobuf_oneof:"value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2811,6 +2814,24 @@ func (x *RIBField) GetTimeUnixNs() int64 {
 	return 0
 }
 
+func (x *RIBField) GetFlag() bool {
+	if x != nil {
+		if x, ok := x.Value.(*RIBField_Flag); ok {
+			return x.Flag
+		}
+	}
+	return false
+}
+
+func (x *RIBField) GetReal() float64 {
+	if x != nil {
+		if x, ok := x.Value.(*RIBField_Real); ok {
+			return x.Real
+		}
+	}
+	return 0
+}
+
 type isRIBField_Value interface {
 	isRIBField_Value()
 }
@@ -2831,6 +2852,14 @@ type RIBField_TimeUnixNs struct {
 	TimeUnixNs int64 `protobuf:"varint,5,opt,name=time_unix_ns,json=timeUnixNs,proto3,oneof"`
 }
 
+type RIBField_Flag struct {
+	Flag bool `protobuf:"varint,6,opt,name=flag,proto3,oneof"`
+}
+
+type RIBField_Real struct {
+	Real float64 `protobuf:"fixed64,7,opt,name=real,proto3,oneof"`
+}
+
 func (*RIBField_Text) isRIBField_Value() {}
 
 func (*RIBField_Int) isRIBField_Value() {}
@@ -2838,6 +2867,10 @@ func (*RIBField_Int) isRIBField_Value() {}
 func (*RIBField_Uint) isRIBField_Value() {}
 
 func (*RIBField_TimeUnixNs) isRIBField_Value() {}
+
+func (*RIBField_Flag) isRIBField_Value() {}
+
+func (*RIBField_Real) isRIBField_Value() {}
 
 type Status struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -3171,14 +3204,16 @@ const file_irm_proto_rawDesc = "" +
 	"labelWidth\x12\x1f\n" +
 	"\vvalue_width\x18\x04 \x01(\rR\n" +
 	"valueWidth\x12*\n" +
-	"\x06fields\x18\x05 \x03(\v2\x12.o7gw.irm.RIBFieldR\x06fields\"\x8d\x01\n" +
+	"\x06fields\x18\x05 \x03(\v2\x12.o7gw.irm.RIBFieldR\x06fields\"\xb9\x01\n" +
 	"\bRIBField\x12\x14\n" +
 	"\x05label\x18\x01 \x01(\fR\x05label\x12\x14\n" +
 	"\x04text\x18\x02 \x01(\fH\x00R\x04text\x12\x12\n" +
 	"\x03int\x18\x03 \x01(\x03H\x00R\x03int\x12\x14\n" +
 	"\x04uint\x18\x04 \x01(\x04H\x00R\x04uint\x12\"\n" +
 	"\ftime_unix_ns\x18\x05 \x01(\x03H\x00R\n" +
-	"timeUnixNsB\a\n" +
+	"timeUnixNs\x12\x14\n" +
+	"\x04flag\x18\x06 \x01(\bH\x00R\x04flag\x12\x14\n" +
+	"\x04real\x18\a \x01(\x01H\x00R\x04realB\a\n" +
 	"\x05value\"\xd8\x01\n" +
 	"\x06Status\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\fR\aversion\x12\x10\n" +
@@ -3347,6 +3382,8 @@ func file_irm_proto_init() {
 		(*RIBField_Int)(nil),
 		(*RIBField_Uint)(nil),
 		(*RIBField_TimeUnixNs)(nil),
+		(*RIBField_Flag)(nil),
+		(*RIBField_Real)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
