@@ -5,6 +5,7 @@ package unicast_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -111,20 +112,36 @@ func TestRandomLayers(t *testing.T) {
 }
 
 // randomLayer makes a layer of hosts of which each is joined to one or two
-// earlier ones.
+// earlier ones. They enrol as soon as the one is there that they enrol through.
 func randomLayer(t *testing.T, seed uint64, nodes int, c ipcp.UnicastConfig) *world {
 	t.Helper()
 	w := newWorld(t, seed, nodes)
 	r := rand.New(rand.NewPCG(seed, 2))
+	joined := make([]chan struct{}, nodes)
+	joined[0] = make(chan struct{})
 	w.nodes[0].bootstrap(c)
+	close(joined[0])
+	var all sync.WaitGroup
 	for i := 1; i < nodes; i++ {
+		joined[i] = make(chan struct{})
 		first, second := r.IntN(i), r.IntN(i)
 		w.cable(i, first, cable100)
-		w.nodes[i].enroll(first)
 		if second != first {
 			w.cable(i, second, cable100)
-			w.nodes[i].connect(second)
 		}
+		all.Go(func() {
+			<-joined[first]
+			w.nodes[i].enroll(first)
+			close(joined[i])
+			if second != first {
+				<-joined[second]
+				w.nodes[i].connect(second)
+			}
+		})
+	}
+	all.Wait()
+	if t.Failed() {
+		t.FailNow()
 	}
 	return w
 }

@@ -151,7 +151,8 @@ func (n *node) bootstrap(c ipcp.UnicastConfig) {
 func (n *node) enroll(j int) {
 	n.w.t.Helper()
 	if _, err := n.irm.Enroll(context.Background(), n.uni, fmt.Sprintf("u%d", j)); err != nil {
-		n.w.t.Fatalf("host %d: %v", n.num, err)
+		n.w.t.Errorf("host %d: %v", n.num, err)
+		return
 	}
 	n.connect(j)
 }
@@ -160,7 +161,7 @@ func (n *node) connect(j int) {
 	n.w.t.Helper()
 	for _, c := range []string{cep.Management, cep.DataTransfer} {
 		if err := n.irm.Connect(context.Background(), n.uni, fmt.Sprintf("u%d", j), c, qos.Raw); err != nil {
-			n.w.t.Fatalf("host %d: %v", n.num, err)
+			n.w.t.Errorf("host %d: %v", n.num, err)
 		}
 	}
 }
