@@ -112,7 +112,7 @@ func (b *bottleneck) step(f *loop) {
 	}
 }
 
-// outcome is what came of flows that shared a line for 2 s.
+// outcome is what came of flows that shared a line for a second.
 type outcome struct {
 	used, queued, share float64 // share: of the slowest flow to the fastest
 	dropped             int
@@ -123,13 +123,13 @@ func share(n int, rate float64, delay int64, wait bool, l func() law) outcome {
 	for i := range n {
 		b.flows = append(b.flows, &loop{law: l(), Receiver: Receiver{on: true}, gate: int64(i) * 30 * ms})
 	}
-	b.run(1000 * ms)
+	b.run(500 * ms)
 	b.dropped = 0
 	for _, f := range b.flows {
 		f.delivered = 0
 	}
 	var o outcome
-	o.used, o.queued = b.run(3000 * ms)
+	o.used, o.queued = b.run(1500 * ms)
 	o.dropped = b.dropped
 	least, most := b.flows[0].delivered, b.flows[0].delivered
 	for _, f := range b.flows {

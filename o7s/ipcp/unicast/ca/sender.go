@@ -85,7 +85,8 @@ type Sender struct {
 	step    int64 // I: bytes by which it grows
 	carry   int64 // bytes that may be sent in this slot beyond those
 	bytes   int64 // b: sent in this slot
-	packets int   // p: sent since the last adaptation
+	packets int   // p: of those
+	earlier int   // packets of slots before, too few for an adaptation
 	limited bool  // the flow had to wait in this slot
 	level   int64 // X: as last reported
 	since   int   // c: packets since the report
@@ -167,7 +168,7 @@ func (s *Sender) wait(now int64) int64 {
 	if s.avoid {
 		return max(min(delay, over<<s.shift/s.window, maxDelay), 1)
 	}
-	if !s.avoid && delay > 1<<s.shift/2 && delay > startWait {
+	if delay > 1<<s.shift/2 && delay > startWait {
 		window := s.window
 		s.rescale(-1)
 		s.window = window // twice the rate
@@ -183,14 +184,15 @@ func (s *Sender) end() int64 { return s.start + 1<<s.shift }
 // turn ends a slot.
 func (s *Sender) turn(now int64) {
 	limited := s.limited
-	if !limited && s.packets < least {
+	if n := s.earlier + s.packets; !limited && n < least {
 		// Too few packets for a judgement: it waits for more of them.
-		s.start, s.bytes, s.carry = now, 0, 0
+		s.begin(now, 0)
+		s.earlier = n
 		return
 	}
 	elapsed := (now - s.start) >> s.shift
 	s.adapt()
-	if s.packets < least {
+	if limited && s.packets < least {
 		s.lengthen()
 	} else {
 		s.shorten(minShift)
@@ -229,7 +231,7 @@ func (s *Sender) adapt() {
 // begin begins a slot, in which carry bytes more than the window may be sent.
 func (s *Sender) begin(start, carry int64) {
 	s.start, s.carry = start, carry
-	s.bytes, s.packets, s.limited = 0, 0, false
+	s.bytes, s.packets, s.earlier, s.limited = 0, 0, 0, false
 }
 
 // shorten makes slots shorter so that most packets of those counted fit, but

@@ -158,6 +158,21 @@ func TestSparse(t *testing.T) {
 	}
 }
 
+// Small bursts of a flow that sends little do not wait in avoidance either.
+func TestSparseBursts(t *testing.T) {
+	s := sender()
+	s.Update(0, 0)
+	now := int64(0)
+	for i := range 1000 {
+		now += 5 * ms * int64(1+i%5)
+		for range i % burst {
+			if d := s.Sent(now, 1, 1000+i%400); d != 0 {
+				t.Fatalf("a packet of burst %d makes the next wait for %d ns, %+v", i, d, s)
+			}
+		}
+	}
+}
+
 // A flow that may send next to nothing is slow, but not for ever.
 func TestRecovery(t *testing.T) {
 	s := sender()

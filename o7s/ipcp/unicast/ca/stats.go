@@ -27,7 +27,7 @@ func (s *Sender) Stats() Stats {
 	}
 	return Stats{
 		Level: uint16(s.level), Since: s.since,
-		Slot: 1 << s.shift, Packets: s.packets, Bytes: s.bytes, Window: s.window,
+		Slot: 1 << s.shift, Packets: s.earlier + s.packets, Bytes: s.bytes, Window: s.window,
 		Regime: regime,
 	}
 }

@@ -160,8 +160,7 @@ func (a *FA) replied(r reply) {
 
 // decline tells a member of ours that nobody waited for its reply any more.
 func (a *FA) decline(r reply) {
-	addr, ok := a.abandoned.take(r.eid)
-	if ok && a.send(addr, control, teardown{a.cfg.Self, r.peerEID, r.eid}) != nil {
-		a.stats.sendFailed.Add(1)
+	if addr, ok := a.abandoned.take(r.eid); ok {
+		a.notify(addr, control, teardown{a.cfg.Self, r.peerEID, r.eid})
 	}
 }

@@ -383,7 +383,7 @@ func TestRequestFlood(t *testing.T) {
 			t.Errorf("%d handed up, %d dropped", handed, b.Stats().DropBusy)
 		}
 		b.requests.waiting.Store(0)
-		for i := range uint64(maxRecent + maxRecent/4) {
+		for i := range uint64(maxRecent - maxWaiting + 100) {
 			b.Manage(buffers(string(request{source: alice, eid: 1<<32 + i, qos: qos.Raw, dst: other}.append(nil))))
 		}
 		if l := len(b.requests.seen); l > maxRecent {

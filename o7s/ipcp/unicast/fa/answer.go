@@ -140,7 +140,7 @@ func (w *answer) reply(r reply, f *flow) {
 		w.mu.Lock()
 		w.sent, w.flow = r, f
 		w.mu.Unlock()
-		w.transmit(r, f)
+		w.send(r, f)
 		if f != nil {
 			f.free()
 		}
@@ -153,8 +153,8 @@ func (w *answer) reply(r reply, f *flow) {
 	send()
 }
 
-// transmit sends the reply. A flow that has ended meanwhile was not accepted.
-func (w *answer) transmit(r reply, f *flow) {
+// send sends the reply. A flow that has ended meanwhile was not accepted.
+func (w *answer) send(r reply, f *flow) {
 	if f != nil && f.state.Load() == ended {
 		r = reply{eid: r.eid, response: -int32(layer.ErrNotAllocated)}
 	}
@@ -169,6 +169,6 @@ func (w *answer) repeat() {
 	r, f := w.sent, w.flow
 	w.mu.Unlock()
 	if r.eid != 0 {
-		w.transmit(r, f)
+		w.send(r, f)
 	}
 }

@@ -12,7 +12,6 @@ import (
 	"context"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"o7gw/o7s/ipcp/unicast/ca"
@@ -53,7 +52,10 @@ type FA struct {
 	requests  recent
 	members   members
 	abandoned abandoned
-	routes    again
+	routes    again // of checkRoutes
+	downs     alarm // of RoutesChanged
+	notices   notices
+	reminder  alarm // of remind
 	stats     counters
 
 	ctx    context.Context // ends with Close
@@ -71,6 +73,8 @@ func New(cfg Config) *FA {
 		cfg.Log = slog.Default()
 	}
 	a := &FA{cfg: cfg, start: time.Now()}
+	a.downs = alarm{fa: a, ring: a.RoutesChanged}
+	a.reminder = alarm{fa: a, ring: a.remind}
 	a.ctx, a.cancel = context.WithCancel(context.Background())
 	return a
 }
@@ -101,27 +105,14 @@ func (a *FA) Close() {
 	for f := range a.flows.all() {
 		f.abort()
 	}
+	a.downs.stop()
+	a.reminder.stop()
 	a.work.Wait()
 }
 
 // Ours says that the member with the address runs our code, and so understands
 // our extensions. A flow whose peer announced capabilities says it too.
 func (a *FA) Ours(addr uint64) { a.members.add(addr) }
-
-// RoutesChanged tells the flows whether their other end can be reached now.
-func (a *FA) RoutesChanged() {
-	a.routes.run(func() {
-		reached := make(map[uint64]bool)
-		for f := range a.flows.all() {
-			r, ok := reached[f.addr]
-			if !ok {
-				r = a.cfg.Net.Reachable(f.addr)
-				reached[f.addr] = r
-			}
-			f.tell(r)
-		}
-	})
-}
 
 // send sends a management message in a cube.
 func (a *FA) send(to uint64, cube qos.Cube, m message) error {
@@ -131,22 +122,4 @@ func (a *FA) send(to uint64, cube qos.Cube, m message) error {
 	b.Append(msg)
 	b.SetCube(uint8(cube))
 	return a.cfg.Net.Send(to, manageEID, []*packet.Buffer{b})
-}
-
-// again runs a function after each call of run, but never twice at once and
-// nobody waits: calls while it runs make it run once more. So it may call what
-// leads to another call. The zero value is ready.
-type again struct{ calls atomic.Int64 }
-
-func (g *again) run(f func()) {
-	if g.calls.Add(1) > 1 {
-		return
-	}
-	for {
-		seen := g.calls.Load()
-		f()
-		if g.calls.CompareAndSwap(seen, 0) {
-			return
-		}
-	}
 }

@@ -395,6 +395,8 @@ func TestNoTeardownForPrototypes(t *testing.T) {
 	})
 }
 
+// A peer that cannot be reached for a while is reported; it takes longer than
+// a router takes to start again.
 func TestRoutes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPair(t, ca.MBECN, qos.Raw)
@@ -408,16 +410,92 @@ func TestRoutes(t *testing.T) {
 			p.a.RoutesChanged()
 			p.a.RoutesChanged()
 		}
+		expect := func(want ...layer.Event) {
+			t.Helper()
+			synctest.Wait()
+			if got := c.seen(); !slices.Equal(got, want) {
+				t.Errorf("events %v, want %v", got, want)
+			}
+		}
 		set(false)
 		set(true)
 		p.client.Send(buffers("lost"))
+		time.Sleep(9 * time.Second)
+		set(true)
+		set(false) // at the last moment
+		time.Sleep(5 * time.Second)
+		expect()
+		set(true)
+		time.Sleep(time.Duration(downAfter) - 1)
+		expect()
+		time.Sleep(time.Duration(1))
+		expect(layer.Down)
+		time.Sleep(time.Minute)
+		set(true)
+		expect(layer.Down)
 		set(false)
-		p.accepted.Send(buffers("x"))
-		if got := c.seen(); !slices.Equal(got, []layer.Event{layer.Down, layer.Up}) {
-			t.Errorf("events %v", got)
-		}
+		expect(layer.Down, layer.Up)
+		set(true)
+		time.Sleep(time.Minute)
+		expect(layer.Down, layer.Up, layer.Down)
 		if f := p.client.(*flow); f.sendFailed.packets.Load() != 1 || f.sendFailed.bytes.Load() != 4 {
 			t.Error("the packet without a route was not counted")
+		}
+		set(false)
+		set(true) // the alarm is set when Close comes
+	})
+}
+
+// A lost notice is sent again, until the layer closes.
+func TestTeardownRepeats(t *testing.T) {
+	for lost := range 5 {
+		synctest.Test(t, func(t *testing.T) {
+			p := newPair(t, ca.MBECN, qos.Video)
+			var k sink
+			p.accepted.Receive(&k)
+			n := 0
+			p.fate = func(parcel) []time.Duration {
+				if n++; n <= lost {
+					return nil
+				}
+				return []time.Duration{0}
+			}
+			start := time.Now()
+			p.client.Close()
+			time.Sleep(5 * time.Second)
+			var at []time.Duration
+			for _, m := range p.parcels(alice)[1:] {
+				at = append(at, m.at.Sub(start))
+				if _, ok := m.message(t).(teardown); !ok || m.cube != uint8(qos.VideoCube) {
+					t.Errorf("sent %+v", m)
+				}
+			}
+			want := []time.Duration{0, 50 * time.Millisecond, 300 * time.Millisecond, 2 * time.Second}
+			if !slices.Equal(at, want) {
+				t.Errorf("notices at %v", at)
+			}
+			if ended := len(k.seen()) == 1; ended != (lost < 4) {
+				t.Errorf("%d lost: events %v", lost, k.seen())
+			}
+			p.close()
+		})
+	}
+}
+
+// Close does not wait for notices that were to be repeated.
+func TestCloseWithNotices(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPair(t, ca.MBECN, qos.Raw)
+		start := time.Now()
+		p.client.Close()
+		time.Sleep(60 * time.Millisecond)
+		p.close()
+		if d := time.Since(start); d != 60*time.Millisecond {
+			t.Errorf("Close took until %v", d)
+		}
+		time.Sleep(5 * time.Second)
+		if m := p.messages(t, alice); len(m) != 3 {
+			t.Errorf("sent %+v", m)
 		}
 	})
 }

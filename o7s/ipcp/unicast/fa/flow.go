@@ -38,7 +38,7 @@ type flow struct {
 	state  atomic.Int32
 	remote atomic.Uint64 // EID at the peer; noEID until it is known
 	caps   atomic.Uint32 // layer.Caps of the peer
-	down   atomic.Bool   // the peer cannot be reached
+	reach  reach
 	in     layer.Inbox
 	answer chan reply // requester only: room for the one reply
 
@@ -83,18 +83,6 @@ func (f *flow) SetPeerCaps(c layer.Caps) {
 	}
 }
 
-// tell reports to the user whether the peer can be reached, if that is new.
-func (f *flow) tell(reached bool) {
-	if f.down.Swap(!reached) != reached {
-		return
-	}
-	e := layer.Down
-	if reached {
-		e = layer.Up
-	}
-	f.in.Notify(e)
-}
-
 // Close implements layer.Port. What was sent before still leaves, at the
 // flow's rate; then a peer that understands it is told.
 func (f *flow) Close() error {
@@ -114,10 +102,7 @@ func (f *flow) finish() {
 	if layer.Caps(f.caps.Load())&layer.CapTeardown == 0 || !validEID(f.remote.Load()) {
 		return
 	}
-	// Behind the data, and in its cube so that it stays there.
-	if f.fa.send(f.addr, f.cube, teardown{f.fa.cfg.Self, f.remote.Load(), f.eid}) != nil {
-		f.fa.stats.sendFailed.Add(1)
-	}
+	f.fa.notify(f.addr, f.cube, teardown{f.fa.cfg.Self, f.remote.Load(), f.eid})
 }
 
 // end ends the flow since it has ended at the peer already, which is not told,

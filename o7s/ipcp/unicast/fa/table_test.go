@@ -89,7 +89,7 @@ func TestTableFull(t *testing.T) {
 func TestTableChurn(t *testing.T) {
 	var table flowTable
 	now := time.Now()
-	for range 5 * maxResting {
+	for range 2 * maxResting {
 		f := new(flow)
 		if err := table.add(f, now); err != nil {
 			t.Fatal(err)
