@@ -4,12 +4,14 @@ package broadcast_test
 
 import (
 	"bytes"
+	"errors"
 	"maps"
 	"slices"
 	"testing"
 
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"o7gw/o7s/ipcp"
 	"o7gw/o7s/ipcp/capture"
 	"o7gw/o7s/ipcp/cep"
 	"o7gw/o7s/layer"
@@ -208,6 +210,32 @@ func TestCaptureReplayMember(t *testing.T) {
 		if n := len(to.got); n != 0 {
 			t.Errorf("%d got %d packets more", i, n)
 		}
+	}
+}
+
+// A member of a unicast layer, recorded, does not make this a member.
+func TestCaptureOtherType(t *testing.T) {
+	flows, err := capture.Load("uni-dix.pcap")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := newBelow()
+	p, _ := newIPCP(t, b)
+	done := make(chan error)
+	go func() { done <- p.Enroll(t.Context(), "net") }()
+	f := b.next(t)
+	f.next()
+	answers := slices.DeleteFunc(slices.Clone(flows[0].Packets), func(rec capture.Packet) bool { return rec.FromRequester })
+	f.send(answers[0].Data)
+	response := slices.Clone(answers[1].Data)
+	copy(response[2:10], f.next()[2:10])
+	f.send(response)
+	if err := <-done; !errors.Is(err, layer.ErrIPCPType) || p.State() != ipcp.Boot {
+		t.Errorf("%v; state %v", err, p.State())
+	}
+	f.end()
+	if n := len(f.got); n != 0 {
+		t.Errorf("%d packets more, an acknowledgement?", n)
 	}
 }
 
