@@ -71,8 +71,8 @@ func (d *DHT) heardOf(id string, addr uint64) {
 		}
 		return
 	}
-	if d.table.byID(id) != nil {
-		return // at another address; if it moved, the old one will be silent
+	if d.isGone(addr) || d.table.byID(id) != nil {
+		return // at another address: if it moved, the old one will be silent
 	}
 	c := d.newContact(id, addr)
 	if out := d.table.addSpare(c); out != nil {

@@ -8,7 +8,11 @@
 //
 // Start with New, then Join. After each call Drain takes out what came of it, and
 // Deadline says when Tick is due. No method may be called while another one
-// runs, but for those called from Drain's functions.
+// runs, but for those called from Drain's functions. Dir publishes the state.
+//
+// What C nodes of the same layer lack is made up for (spec 20 §10.9, §10.10): in
+// small layers everybody is told and asked everything, and a value that somebody
+// stored at a member far from its key is brought to those that are near.
 package dht
 
 import (

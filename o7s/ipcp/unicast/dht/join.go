@@ -116,12 +116,15 @@ func (d *DHT) newMember(c *contact) {
 	d.lookupsMeet(c)
 }
 
-// explore searches the own neighbourhood, and then the rest of the layer.
+// explore searches the own neighbourhood, and then the rest of the layer as far
+// as the table has room.
 func (d *DHT) explore() {
 	d.settled = d.now
 	d.search(d.id, func([]*candidate) {
 		for i := range d.deepest() {
-			d.table.buckets[i].looked = -d.cfg.Refresh // due
+			if b := &d.table.buckets[i]; len(b.contacts) < d.cfg.K {
+				b.looked = -d.cfg.Refresh // due
+			}
 		}
 		d.refreshBucket()
 	})
