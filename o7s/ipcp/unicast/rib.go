@@ -18,6 +18,7 @@ func (m *member) mount() {
 		tree.Mount("dt."+addr.Text(m.self), m.dt.RIB()),
 		tree.Mount("data-transfer", m.dt.Details()),
 		tree.Mount("flow-allocator", m.fa.RIB()),
+		tree.Mount("flow-allocation", m.fa.Details()),
 		tree.Mount("lsdb", m.routing.lsdb()),
 		tree.Mount("dht", m.dir.rib()),
 		tree.Mount("connections", m.ipcp.conns.RIB()),
