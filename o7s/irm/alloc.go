@@ -66,15 +66,44 @@ func (p *Process) Alloc(ctx context.Context, s string, qs qos.Spec) (*Flow, erro
 	}
 	ctx, cancel := p.call(ctx)
 	defer cancel()
-	p.irm.infoBy(p.cause(), "Allocating flow for %d to %v (uid %d).", p.pid(), text(s), p.info.Creds.UID)
+	if !p.retries(s) {
+		p.irm.infoBy(p.cause(), "Allocating flow for %d to %v (uid %d).", p.pid(), text(s), p.info.Creds.UID)
+	}
 	f, err := p.allocDirect(ctx, s, qs)
 	if f == nil && err == nil {
 		f, err = p.allocLayer(ctx, s, qs)
 	}
+	p.tried(s, err)
 	if err != nil {
 		return fail(p.callError(ctx, err))
 	}
 	return f, nil
+}
+
+// retries reports whether an IPC process asks again for what it did not get.
+func (p *Process) retries(s string) bool {
+	p.irm.mu.Lock()
+	defer p.irm.mu.Unlock()
+	_, again := p.failed[s]
+	return again
+}
+
+// tried notes the outcome for retries.
+func (p *Process) tried(s string, err error) {
+	if p.member == nil {
+		return
+	}
+	p.irm.mu.Lock()
+	defer p.irm.mu.Unlock()
+	switch {
+	case err == nil:
+		delete(p.failed, s)
+	case len(p.failed) < maxNames:
+		if p.failed == nil {
+			p.failed = make(map[string]struct{})
+		}
+		p.failed[s] = struct{}{}
+	}
 }
 
 // allocDirect asks the processes of this node. It returns neither flow nor

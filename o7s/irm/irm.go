@@ -117,6 +117,14 @@ func (i *IRM) goLocked(f func()) bool {
 	return true
 }
 
+// Go runs f in a goroutine that Close waits for; the context ends when Close
+// begins. It does nothing and reports false after that.
+func (i *IRM) Go(f func(ctx context.Context)) bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.goLocked(func() { f(i.ctx) })
+}
+
 // Close refuses what is pending, detaches all processes, asks the started
 // programs to end and closes the IPC processes, upper layers first. When
 // ctx ends, programs that are still there are killed. It returns ctx.Err() in that

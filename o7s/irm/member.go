@@ -24,7 +24,9 @@ type member struct {
 
 	op   sync.Mutex // one of bootstrap, enroll and close at a time
 	ipcp ipcp.IPCP  // set before the member is visible
-	proc *Process   // as which it uses flows of layers below; nil: it uses none
+	// failedDst is what the last enrolment failed with; guarded by op.
+	failedDst string
+	proc      *Process // as which it uses flows of layers below; nil: it uses none
 	// unpublish takes what the IRM tells of it out of the RIB; nil: nothing is there.
 	unpublish func()
 

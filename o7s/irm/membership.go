@@ -122,14 +122,33 @@ func (m *member) enroll(ctx context.Context, dst string) error {
 	defer cancel()
 	m.op.Lock()
 	defer m.op.Unlock()
-	m.infof("Enrolling with %v...", text(dst))
+	if m.failedDst != dst { // a retry says nothing new
+		m.infof("Enrolling with %v...", text(dst))
+	}
 	if err := m.ipcp.Enroll(ctx, dst); err != nil {
+		m.failedDst = dst
 		return waitError(err)
 	}
 	m.join("")
 	m.infof("Finished enrolling with %v in layer %v.", text(dst), text(m.ipcp.Info().Layer))
 	m.logLayer()
 	return nil
+}
+
+// The components of an IPC process that connect (spec 10 §6.1).
+const (
+	Management   = "Management"
+	DataTransfer = "Data Transfer"
+)
+
+// Components returns the components of a type that connect to those of other
+// members, in the order in which they do. A broadcast IPC process has no
+// management.
+func Components(t ipcp.Type) []string {
+	if t == ipcp.Broadcast {
+		return []string{DataTransfer}
+	}
+	return []string{Management, DataTransfer}
 }
 
 // Connect makes a connection of a component ("Management" or "Data

@@ -41,6 +41,9 @@ type Process struct {
 	waiters map[*waiter]struct{}
 	flows   map[*Flow]struct{}
 	serves  bool // has called Accept
+	// failed are names to which an IPC process got no flow the last time. It tries
+	// for ever, but tells of it once.
+	failed map[string]struct{}
 }
 
 // binding is a reason why a process may accept flows for a name; it exists

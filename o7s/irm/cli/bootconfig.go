@@ -16,7 +16,7 @@ import (
 // bootstrapConfig turns the words of a user into the configuration of a type.
 func (c *call) bootstrapConfig(kind ipcp.Type, w words) (ipcp.Config, error) {
 	cfg := ipcp.Config{Type: kind, Layer: w.last("layer"), Hash: layer.SHA3_256}
-	if w.has("hash") {
+	if w.has("hash") && kind != ipcp.Broadcast { // which has no choice
 		h, err := layer.ParseHashAlgo(w.last("hash"))
 		if err != nil {
 			return cfg, unknownParameter("hash", w)

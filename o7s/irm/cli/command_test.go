@@ -25,6 +25,7 @@ func node() *fake {
 			{ID: 2, Name: "uni.b", Type: ipcp.Unicast, State: ipcp.Boot},
 			{ID: 3, Name: "wan", Type: ipcp.UDP4, State: ipcp.Operational, Layer: "net"},
 			{ID: 4, Name: "wan2", Type: ipcp.UDP4, State: ipcp.Operational, Layer: "net2"},
+			{ID: 5, Name: "bc", Type: ipcp.Broadcast, State: ipcp.Operational, Layer: "news"},
 		},
 		procs: []irm.ProcessInfo{{PID: 77, Names: []string{"a", "b"}}},
 	}
@@ -57,12 +58,16 @@ func TestRequests(t *testing.T) {
 		// Wildcards.
 		{"name register x layer net*", "name x spillover; register x 3; register x 4"},
 		{"name register x layer net ipcp wan2", "name x spillover; register x 3; register x 4"},
-		{"name register x ipcp *", "name x spillover; register x 1; register x 2; register x 3; register x 4"},
+		{"name register x ipcp *", "name x spillover; register x 1; register x 2; register x 3; register x 4; register x 5"},
 		{"ipcp bootstrap name uni.* layer l", "bootstrap 1 unicast l; bootstrap 2 unicast l"},
 		{"ipcp enroll name uni.* layer net", "enroll 1 net; enroll 2 net"},
 		{"ipcp connect name wan dst x component d*", "connect 3 x Data Transfer raw"},
 		{"ipcp connect name wan dst x qos data", "connect 3 x Management raw; connect 3 x Data Transfer data"},
 		{"ipcp disconnect name wan dst x component mgmt", "disconnect 3 x Management"},
+		// A broadcast IPCP has no management.
+		{"ipcp connect name bc dst x", "connect 5 x Data Transfer raw"},
+		{"ipcp connect name bc dst x component *", "connect 5 x Data Transfer raw"},
+		{"ipcp disconnect name bc dst x", "disconnect 5 x Data Transfer"},
 		// Types in bootstrap may be shortened.
 		{"ipcp bootstrap type udp name u layer l ip 192.0.2.1", "create udp4 u; bootstrap 90 udp4 l"},
 		{"ipcp bootstrap type eth name u layer l dev e0", "create eth-dix u; bootstrap 90 eth-dix l"},
@@ -130,6 +135,7 @@ func TestFailures(t *testing.T) {
 		{args: "ipcp enroll name uni.a layer other dst d", want: "Enrollment destination does not match requested layer.\nirm: IPCP uni.a is in layer net now."},
 		{args: "ipcp connect name none dst x", want: `There is no IPCP with the name "none", see "irm ipcp list".`},
 		{args: "ipcp connect name wan dst x component foo", want: `Component "foo" is unknown.`},
+		{args: "ipcp connect name bc dst x component mgmt", want: "irm: IPCP bc: type broadcast has no component mgmt."},
 		{args: "ipcp connect name wan dst x", fail: "connect", want: "irm: IPCP wan: refused by the test"},
 		{args: "ipcp list type foo", want: `IPCP type "foo" is unknown.`},
 		{args: "name create " + long, want: "Name too long."},
@@ -309,7 +315,7 @@ func TestOutputLost(t *testing.T) {
 func TestStatusText(t *testing.T) {
 	r := irmOn(node(), "status")
 	if r.code != 0 || !strings.HasPrefix(r.out, "irmd 0.1, process 42, up ") ||
-		!strings.HasSuffix(r.out, "\n4 IPCPs, 0 names, 0 programs, 0 processes, 0 flows\n") {
+		!strings.HasSuffix(r.out, "\n5 IPCPs, 0 names, 0 programs, 0 processes, 0 flows\n") {
 		t.Errorf("%v", r)
 	}
 }

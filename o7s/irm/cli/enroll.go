@@ -3,7 +3,10 @@
 package cli
 
 import (
+	"slices"
+
 	"o7gw/o7s/ipcp"
+	"o7gw/o7s/irm"
 	"o7gw/o7s/qos"
 )
 
@@ -49,13 +52,8 @@ func (c *call) ipcpEnroll(args []string) error {
 	return nil
 }
 
-// Components of an IPCP that connect, with the words of the command line.
-const (
-	management   = "Management"
-	dataTransfer = "Data Transfer"
-)
-
-var componentWord = map[string]string{management: "mgmt", dataTransfer: "dt"}
+// componentWord has the words of the command line for components.
+var componentWord = map[string]string{irm.Management: "mgmt", irm.DataTransfer: "dt"}
 
 func (c *call) ipcpConnect(args []string) error {
 	w, err := c.scan(args, values("name", "dst", "component", "qos"))
@@ -70,9 +68,10 @@ func (c *call) ipcpConnect(args []string) error {
 			c.warn("Unknown QoS cube, defaulting to raw.")
 		}
 	}
-	return c.eachComponent(w, []string{management, dataTransfer}, func(id int, dst, component string) error {
+	forward := func([]string) {}
+	return c.eachComponent(w, forward, func(id int, dst, component string) error {
 		qs := qos.Raw // management always
-		if component == dataTransfer {
+		if component == irm.DataTransfer {
 			qs = spec
 		}
 		if err := c.client.Connect(c.ctx, id, dst, component, qs); err != nil {
@@ -87,7 +86,7 @@ func (c *call) ipcpDisconnect(args []string) error {
 	if err != nil {
 		return err
 	}
-	return c.eachComponent(w, []string{dataTransfer, management}, func(id int, dst, component string) error {
+	return c.eachComponent(w, slices.Reverse, func(id int, dst, component string) error {
 		if err := c.client.Disconnect(c.ctx, id, dst, component); err != nil {
 			return refusedFor(w.last("name"), err)
 		}
@@ -95,25 +94,29 @@ func (c *call) ipcpDisconnect(args []string) error {
 	})
 }
 
-// eachComponent calls do for each component, in the order given, that fits
-// the keyword component, which may be a pattern.
-func (c *call) eachComponent(w words, order []string, do func(id int, dst, component string) error) error {
+// eachComponent calls do for each component that the IPCP has and that fits the
+// keyword component, which may be a pattern. order brings them into order.
+func (c *call) eachComponent(w words, order func([]string), do func(id int, dst, component string) error) error {
 	if w.last("name") == "" || w.last("dst") == "" {
 		return c.misuse("The keywords name and dst are needed.")
 	}
-	var chosen []string
-	for _, component := range order {
-		if !w.has("component") || wild(w.last("component"), componentWord[component]) {
-			chosen = append(chosen, component)
-		}
+	fitting := func(all []string) []string {
+		return slices.DeleteFunc(all, func(component string) bool {
+			return w.has("component") && !wild(w.last("component"), componentWord[component])
+		})
 	}
-	if len(chosen) == 0 {
+	if len(fitting(irm.Components(ipcp.Unicast))) == 0 { // which has all
 		return c.misuse(`Component "%s" is unknown.`, w.last("component"))
 	}
 	p, err := c.ipcpNamed(w.last("name"))
 	if err != nil {
 		return err
 	}
+	chosen := fitting(irm.Components(p.Type))
+	if len(chosen) == 0 {
+		return failf("irm: IPCP %s: type %s has no component %s.", p.Name, p.Type, w.last("component"))
+	}
+	order(chosen)
 	for _, component := range chosen {
 		if err := do(p.ID, w.last("dst"), component); err != nil {
 			return err

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"sync"
 	"time"
 
 	"o7gw/o7s/ipcp"
@@ -22,6 +23,8 @@ type Target interface {
 	Bootstrap(ctx context.Context, id int, cfg ipcp.Config) error
 	Enroll(ctx context.Context, id int, dst string) (ipcp.Info, error)
 	Connect(ctx context.Context, id int, dst, component string, qs qos.Spec) error
+	// Go runs f in a goroutine until the IRM closes.
+	Go(f func(ctx context.Context)) bool
 	CreateName(irm.NameInfo) error
 	DestroyName(string) error
 	ListNames() []irm.NameInfo
@@ -43,16 +46,27 @@ const undoTimeout = 5 * time.Second
 // was done is undone, last step first, and the error names the table. It logs
 // the outcome, and each step at debug level, as the IRM tells of them too.
 // Programs will run as the user of this process.
+//
+// That the other side of an enrolment or a connection is not there, or not yet, is no
+// failure: the IRM goes on trying in the background, with all that comes behind it
+// in the table, until it closes.
 func (f *File) Apply(ctx context.Context, target Target, log *slog.Logger) error {
 	a := &application{target: target, log: log.With("component", "irmd/configuration"), known: map[string]bool{}}
+	a.ctx, a.cancel = context.WithCancel(context.Background())
 	for _, n := range target.ListNames() {
 		a.known[n.Name] = true
 	}
 	err := a.all(ctx, f)
 	if err == nil {
-		a.log.Info(fmt.Sprintf("Applied %s: %d names, %d IPCPs.", f.Filename, len(f.Names), len(f.IPCPs)))
+		rest := ""
+		if a.waiting > 0 {
+			rest = fmt.Sprintf("; %d of them wait for other members", a.waiting)
+		}
+		a.log.Info(fmt.Sprintf("Applied %s: %d names, %d IPCPs%s.", f.Filename, len(f.Names), len(f.IPCPs), rest))
 		return nil
 	}
+	a.cancel()
+	a.running.Wait()
 	a.log.Warn(fmt.Sprintf("Undoing %d steps of %s.", len(a.done), f.Filename))
 	if left := a.undo(ctx); left != nil {
 		err = errors.Join(err, fmt.Errorf("undo configuration: %w", left))
@@ -64,8 +78,16 @@ func (f *File) Apply(ctx context.Context, target Target, log *slog.Logger) error
 type application struct {
 	target Target
 	log    *slog.Logger
-	known  map[string]bool // names that exist
-	done   []step          // oldest first
+	// ctx is that of what goes on in the background: it ends when Apply fails, and
+	// never otherwise.
+	ctx     context.Context
+	cancel  context.CancelFunc
+	running sync.WaitGroup
+	waiting int // IPCPs that go on in the background
+
+	mu    sync.Mutex
+	known map[string]bool // names that exist; guarded by mu, as is done
+	done  []step          // oldest first
 }
 
 // step is something that was done and how to take it back.
@@ -76,6 +98,8 @@ type step struct {
 
 func (a *application) did(what string, back func(ctx context.Context) error) {
 	a.log.Debug(what + ".")
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	a.done = append(a.done, step{what, back})
 }
 
@@ -133,13 +157,17 @@ func (a *application) name(n irm.NameInfo) error {
 // createName makes a name unless it exists already, which then is left as
 // it is.
 func (a *application) createName(n irm.NameInfo) error {
+	a.mu.Lock()
 	if a.known[n.Name] {
+		a.mu.Unlock()
 		return nil
 	}
-	if err := a.target.CreateName(n); err != nil {
+	err := a.target.CreateName(n)
+	a.known[n.Name] = err == nil
+	a.mu.Unlock()
+	if err != nil {
 		return err
 	}
-	a.known[n.Name] = true
 	a.did("Created name "+n.Name, func(context.Context) error { return a.target.DestroyName(n.Name) })
 	return nil
 }
@@ -150,21 +178,20 @@ func (a *application) ipcp(ctx context.Context, p IPCP) error {
 		return err
 	}
 	a.did(fmt.Sprintf("Created %s IPCP %s", p.Type, p.Name), func(context.Context) error { return a.target.DestroyIPCP(id) })
-	layerName := p.Config.Layer
-	switch {
-	case p.Enroll != "":
-		info, err := a.target.Enroll(ctx, id, p.Enroll)
-		if err != nil {
-			return err
-		}
-		layerName = info.Layer
-		a.did(fmt.Sprintf("Enrolled IPCP %s in layer %s", p.Name, layerName), nil)
-	case layerName != "":
+	if p.Enroll != "" {
+		return a.join(ctx, p, id)
+	}
+	if p.Config.Layer != "" {
 		if err := a.target.Bootstrap(ctx, id, p.Config); err != nil {
 			return err
 		}
-		a.did(fmt.Sprintf("Bootstrapped IPCP %s in layer %s", p.Name, layerName), nil)
+		a.did(fmt.Sprintf("Bootstrapped IPCP %s in layer %s", p.Name, p.Config.Layer), nil)
 	}
+	return a.publish(ctx, p, id, p.Config.Layer)
+}
+
+// publish makes the IPCP and the services of its layer known.
+func (a *application) publish(ctx context.Context, p IPCP, id int, layerName string) error {
 	if p.Autobind {
 		if err := a.autobind(id, p.Name, layerName); err != nil {
 			return err
@@ -173,14 +200,6 @@ func (a *application) ipcp(ctx context.Context, p IPCP) error {
 	for _, name := range p.Register {
 		if err := a.register(ctx, name, id, p.Name); err != nil {
 			return err
-		}
-	}
-	for _, dst := range p.Connect {
-		for _, component := range []string{"Management", "Data Transfer"} {
-			if err := a.target.Connect(ctx, id, dst, component, qos.Raw); err != nil {
-				return err
-			}
-			a.did(fmt.Sprintf("Connected %s of IPCP %s to %s", component, p.Name, dst), nil)
 		}
 	}
 	return nil

@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"o7gw/o7s/ipcp"
@@ -20,6 +22,12 @@ import (
 // journal is a Target that keeps what exists, and fails the n-th call that
 // makes something.
 type journal struct {
+	mu    sync.Mutex
+	tries map[string]int // of what failed for want of others
+	// absent are beginnings of enrolments and connections that fail, since
+	// the other side is not there, that many times.
+	absent map[string]int
+	life   context.Context // of what runs in the background
 	calls  []string
 	exists map[string]bool
 	failAt int // 0: never
@@ -28,9 +36,49 @@ type journal struct {
 	ids    int
 }
 
-var errInjected = errors.New("injected")
+// errInjected is no error that time heals.
+var errInjected = fmt.Errorf("injected: %w", layer.ErrNotSupported)
+
+// away is what an enrolment or connection meets if the other side is not there.
+func (j *journal) away(what string) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for begin, times := range j.absent {
+		if strings.HasPrefix(what, begin) && j.tries[begin] < times {
+			if j.tries == nil {
+				j.tries = map[string]int{}
+			}
+			j.tries[begin]++
+			return layer.ErrIPCP
+		}
+	}
+	return nil
+}
+
+// steps are what was made so far.
+func (j *journal) steps() []string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return slices.Clone(j.calls)
+}
+
+func (j *journal) tried(begin string) int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.tries[begin]
+}
+
+func (j *journal) Go(f func(context.Context)) bool {
+	if j.life == nil {
+		j.life = context.Background()
+	}
+	go f(j.life)
+	return true
+}
 
 func (j *journal) make(what string) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
 	if j.made++; j.made == j.failAt {
 		return errInjected
 	}
@@ -46,6 +94,8 @@ func (j *journal) make(what string) error {
 }
 
 func (j *journal) unmake(what string) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
 	if !j.exists[what] {
 		return irm.ErrNotFound
 	}
@@ -62,6 +112,7 @@ func (j *journal) CreateIPCP(t ipcp.Type, name string) (int, error) {
 }
 
 func (j *journal) DestroyIPCP(id int) error {
+	j.mu.Lock()
 	for _, kind := range []string{"boot", "enroll", "connect"} { // goes with it
 		for k := range j.exists {
 			if strings.HasPrefix(k, fmt.Sprintf("%s %d ", kind, id)) {
@@ -69,6 +120,7 @@ func (j *journal) DestroyIPCP(id int) error {
 			}
 		}
 	}
+	j.mu.Unlock()
 	return j.unmake(fmt.Sprintf("ipcp %d", id))
 }
 
@@ -77,11 +129,19 @@ func (j *journal) Bootstrap(_ context.Context, id int, cfg ipcp.Config) error {
 }
 
 func (j *journal) Enroll(_ context.Context, id int, dst string) (ipcp.Info, error) {
-	return ipcp.Info{Layer: "layer-of-" + dst}, j.make(fmt.Sprintf("enroll %d %s", id, dst))
+	what := fmt.Sprintf("enroll %d %s", id, dst)
+	if err := j.away(what); err != nil {
+		return ipcp.Info{}, err
+	}
+	return ipcp.Info{Layer: "layer-of-" + dst}, j.make(what)
 }
 
 func (j *journal) Connect(_ context.Context, id int, dst, component string, qs qos.Spec) error {
-	return j.make(fmt.Sprintf("connect %d %s %s %s", id, dst, component, qs))
+	what := fmt.Sprintf("connect %d %s %s %s", id, dst, component, qs)
+	if err := j.away(what); err != nil {
+		return err
+	}
+	return j.make(what)
 }
 
 func (j *journal) CreateName(n irm.NameInfo) error {
