@@ -58,6 +58,29 @@ func (w *world) everywhere(listeners []*lab.Proc, what string) {
 	}
 }
 
+// follow makes each host enrol with the one before it, and connect to it.
+func (w *world) follow() {
+	w.t.Helper()
+	for i, h := range w.hosts[1:] {
+		name, to := "bc."+h.Name, "bc."+w.hosts[i].Name
+		w.mustRun(i+1, "irm", "ipcp", "enroll", "type", "broadcast", "name", name, "layer", "bc", "dst", to, "autobind")
+		w.mustRun(i+1, "irm", "ipcp", "connect", "name", name, "dst", to, "component", "dt")
+	}
+}
+
+// once checks that the messages of everywhere have come once.
+func (w *world) once(listeners []*lab.Proc, what string) {
+	w.t.Helper()
+	for i, l := range listeners {
+		for _, h := range w.hosts {
+			msg := fmt.Sprintf("Message is %s from %s.\n", what, h.Name)
+			if n := strings.Count(l.Output(), msg); n != 1 {
+				w.t.Errorf("host %d has %q %d times", i, msg, n)
+			}
+		}
+	}
+}
+
 // TestBroadcastByCommand does what an operator types, on three hosts in a line.
 func TestBroadcastByCommand(t *testing.T) {
 	for _, kind := range []string{"eth-dix", "udp4"} {
@@ -70,11 +93,7 @@ func TestBroadcastByCommand(t *testing.T) {
 				t.Errorf("without a layer: status %d, %q", status, out)
 			}
 			w.mustRun(0, "irm", "ipcp", "bootstrap", "type", "broadcast", "name", "bc.a", "layer", "bc", "autobind")
-			for i, to := range []string{"bc.a", "bc.b"} {
-				name := "bc." + w.hosts[i+1].Name
-				w.mustRun(i+1, "irm", "ipcp", "enroll", "type", "broadcast", "name", name, "layer", "bc", "dst", to, "autobind")
-				w.mustRun(i+1, "irm", "ipcp", "connect", "name", name, "dst", to, "component", "dt")
-			}
+			w.follow()
 			ears := w.listeners()
 			w.everywhere(ears, "hello")
 			long := strings.Repeat("0123456789", 130)
@@ -86,15 +105,7 @@ func TestBroadcastByCommand(t *testing.T) {
 			if n := strings.Count(out, "Neighbour:"); n != 3 { // a, c and the listener
 				t.Errorf("%d neighbours:\n%s", n, out)
 			}
-			// Each message came once, and to nobody who sent it.
-			for i, l := range ears {
-				for j := range w.hosts {
-					msg := fmt.Sprintf("Message is hello from %s.\n", w.hosts[j].Name)
-					if n := strings.Count(l.Output(), msg); n != 1 {
-						t.Errorf("host %d has %q %d times", i, msg, n)
-					}
-				}
-			}
+			w.once(ears, "hello")
 			w.mustRun(2, "irm", "ipcp", "disconnect", "name", "bc.c", "dst", "bc.b", "component", "dt")
 			w.mustRun(0, "obc", "-n", "bc", "-m", "without c")
 			if err := ears[1].WaitFor(w.ctx, "Message is without c.\n"); err != nil {
@@ -106,6 +117,39 @@ func TestBroadcastByCommand(t *testing.T) {
 				t.Error("message came over a connection that had ended")
 			}
 		})
+	}
+}
+
+// TestBroadcastTriangle connects three hosts in a cycle: nothing goes round.
+func TestBroadcastTriangle(t *testing.T) {
+	w := newWorld(t, 60*time.Second, 3)
+	if err := w.net.Link(w.hosts[0], nil, w.hosts[2], nil); err != nil {
+		t.Fatal(err)
+	}
+	for i := range w.hosts {
+		layers := w.below(i, "eth-dix")
+		if i != 1 {
+			layers = append(layers, lab.EthLayer{
+				Type: "eth-dix", Name: "third", Device: "to-" + w.hosts[2-i].Name, Serve: []string{"bc." + w.hosts[i].Name},
+			})
+		}
+		w.daemon(i, layers...)
+	}
+	w.mustRun(0, "irm", "ipcp", "bootstrap", "type", "broadcast", "name", "bc.a", "layer", "bc", "autobind")
+	w.follow()
+	w.mustRun(2, "irm", "ipcp", "connect", "name", "bc.c", "dst", "bc.a", "component", "dt")
+	ears := w.listeners()
+	w.everywhere(ears, "hello")
+	w.everywhere(ears, "and then") // what would go round of the first has come by now
+	w.once(ears, "hello")
+	for range 3 {
+		w.mustRun(0, "obc", "-n", "bc", "-m", "again", "-c", "4", "-i", "0s")
+	}
+	w.everywhere(ears, "last")
+	for i, l := range ears {
+		if n := strings.Count(l.Output(), "Message is again.\n"); n != 12 {
+			t.Errorf("host %d has what was said 12 times %d times", i, n)
+		}
 	}
 }
 

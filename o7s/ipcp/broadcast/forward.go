@@ -4,7 +4,6 @@ package broadcast
 
 import (
 	"sync"
-	"time"
 
 	"o7gw/o7s/packet"
 )
@@ -22,11 +21,10 @@ var scratches = sync.Pool{New: func() any { return new(scratch) }}
 // brings them. It takes ownership of the buffers, but not of the slice.
 func (h *hub) forward(from *neighbour, pkts []*packet.Buffer) {
 	l := h.list.Load()
-	now := h.seen.clock(time.Now())
 	s := scratches.Get().(*scratch)
 	for len(pkts) > 0 {
 		n := min(len(pkts), packet.BatchSize)
-		h.batch(l, from, pkts[:n], s, now)
+		h.batch(l, from, pkts[:n], s)
 		pkts = pkts[n:]
 	}
 	scratches.Put(s)
@@ -34,8 +32,8 @@ func (h *hub) forward(from *neighbour, pkts []*packet.Buffer) {
 
 // batch forwards up to packet.BatchSize packets. Everybody gets copies, the
 // last one the packets themselves.
-func (h *hub) batch(l *neighbours, from *neighbour, pkts []*packet.Buffer, s *scratch, now uint32) {
-	keep, drop := h.fresh(l, from, pkts, s, now)
+func (h *hub) batch(l *neighbours, from *neighbour, pkts []*packet.Buffer, s *scratch) {
+	keep, drop := h.fresh(l, from, pkts, s)
 	packet.ReleaseBatch(drop)
 	if len(keep) == 0 {
 		return
@@ -63,7 +61,7 @@ func (h *hub) batch(l *neighbours, from *neighbour, pkts []*packet.Buffer, s *sc
 
 // fresh sorts out what is not to be forwarded: empty packets, which are
 // keepalives of the connection, and repeats.
-func (h *hub) fresh(l *neighbours, from *neighbour, pkts []*packet.Buffer, s *scratch, now uint32) (keep, drop []*packet.Buffer) {
+func (h *hub) fresh(l *neighbours, from *neighbour, pkts []*packet.Buffer, s *scratch) (keep, drop []*packet.Buffer) {
 	keep, drop = s.keep[:0], s.drop[:0]
 	var bytes uint64
 	for _, b := range pkts {
@@ -78,7 +76,7 @@ func (h *hub) fresh(l *neighbours, from *neighbour, pkts []*packet.Buffer, s *sc
 	from.stats.received.add(uint64(len(keep)), bytes)
 	// What applications of this node send is never a repeat, and a member with
 	// one connection is on no cycle.
-	h.seen.check(s.sums[:len(keep)], s.pass[:len(keep)], from.id, !from.member || l.members < 2, now)
+	h.seen.check(s.sums[:len(keep)], s.pass[:len(keep)], from.id, !from.member || l.members < 2)
 	n := 0
 	for i, b := range keep {
 		if s.pass[i] {

@@ -43,27 +43,29 @@ type repeats struct {
 type sighting struct {
 	sum    uint64
 	source uint32 // id of the neighbour
-	at     uint32 // ms, see clock
+	at     uint32 // see check
 }
 
 func newRepeats() *repeats { return &repeats{seed: maphash.MakeSeed(), start: time.Now()} }
-
-// clock returns the time in ms. It starts again from 0 after 49 days, which matters
-// to nobody but a content that was not seen since then.
-func (r *repeats) clock(now time.Time) uint32 { return uint32(now.Sub(r.start).Milliseconds()) }
 
 // sum identifies the content of a packet. The seed is secret, so nobody can
 // make two that count as equal.
 func (r *repeats) sum(p []byte) uint64 { return maphash.Bytes(r.seed, p) }
 
-// check notes packets of a neighbour at a time of clock, and says which ones are no
-// repeats. With all, none counts as a repeat.
-func (r *repeats) check(sums []uint64, pass []bool, source uint32, all bool, now uint32) {
+// check notes packets of a neighbour, and says which ones are no repeats. With
+// all, none counts as a repeat.
+func (r *repeats) check(sums []uint64, pass []bool, source uint32, all bool) {
 	if len(sums) == 0 {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	// Under mu, so that it does not run backwards: ms, starting again from 0 after 49 days,
+	// which matters to nobody but a content that was not seen since then.
+	r.checkLocked(sums, pass, source, all, uint32(time.Since(r.start).Milliseconds()))
+}
+
+func (r *repeats) checkLocked(sums []uint64, pass []bool, source uint32, all bool, now uint32) {
 	if r.sets == nil {
 		r.sets = new([repeatSets][repeatWays]sighting)
 	}

@@ -4,11 +4,13 @@ package broadcast
 
 import (
 	"fmt"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"o7gw/o7s/ipcp/sim"
+	"o7gw/o7s/layer"
 )
 
 func TestTriangle(t *testing.T) {
@@ -129,11 +131,35 @@ func TestCycleMadeMeanwhile(t *testing.T) {
 	})
 }
 
+// Several neighbours bring the same at the same moment: one of them is its
+// source.
+func TestRepeatsConcurrent(t *testing.T) {
+	const neighbours, rounds = 4, 5000
+	h := testHub()
+	_, r := joined(t, h)
+	var ports [neighbours]layer.Port
+	for i := range ports {
+		ports[i], _ = far(h, &end{ours: true})
+	}
+	for i := range rounds {
+		start := time.Now()
+		var wg sync.WaitGroup
+		for _, p := range ports {
+			wg.Go(func() { p.Send(packets(fmt.Sprint(i))) })
+		}
+		wg.Wait()
+		slow := time.Since(start) > repeatWindow/2*time.Millisecond
+		if n := len(r.take()); n != 1 && !slow {
+			t.Fatalf("round %d: came %d times", i, n)
+		}
+	}
+}
+
 func TestRepeatsForgetsOldest(t *testing.T) {
 	r := newRepeats()
 	var pass [1]bool
 	see := func(sum uint64, source, now uint32) bool {
-		r.check([]uint64{sum}, pass[:], source, false, now)
+		r.checkLocked([]uint64{sum}, pass[:], source, false, now)
 		return pass[0]
 	}
 	for i := range uint64(repeatWays) {
