@@ -96,6 +96,8 @@ var rules = []rule{
 	{who: "o7s/irm/**", never: []string{"o7s/node/**", "o7s"}, why: "the IRM is below the application library"},
 	{who: "o7s/ring/**", never: []string{"o7s/irm/**", "o7s/ipcp/**", "o7s/flow/**", "o7s"}, why: "the ring is a means of transport"},
 	{who: "o7s/flow/**", never: []string{"o7s/irm/**", "o7s/ipcp/**", "o7s/node/**", "o7s"}, why: "a flow stands on a port or ring, wherever that comes from"},
+	{who: "o7s/ipcp/cep/**", never: []string{"o7s/ipcp/oep/**", "o7s/ipcp/unicast/**", "o7s/ipcp/broadcast/**"}, why: "connections are the same for all who have them"},
+	{who: "o7s/ipcp/oep/**", never: []string{"o7s/ipcp/unicast/**", "o7s/ipcp/broadcast/**"}, why: "enrolment is the same for all who have it"},
 	protocol("o7s/oap/**"),
 	protocol("o7s/frcp/**"),
 	protocol("o7s/crypt/**"),

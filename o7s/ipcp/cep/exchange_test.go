@@ -7,10 +7,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"o7gw/o7s/ipcp"
 	"o7gw/o7s/ipcp/cep"
 	"o7gw/o7s/ipcp/cep/lower"
 	"o7gw/o7s/ipcp/sim"
@@ -95,6 +98,52 @@ func TestSetLiveness(t *testing.T) {
 		c.Close()
 	})
 }
+
+// Events of the flow pass, and so does how much waits in front of the wire.
+func TestPortBelow(t *testing.T) {
+	in(t, sim.Params{}, func(t *testing.T, w *world) {
+		a := w.member("a", mgmt(1))
+		w.member("b", mgmt(2))
+		c, err := a.Dial(background, "b", cep.Management, qos.Raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := &events{}
+		c.Receive(r)
+		if n := c.Queued(); n != 0 {
+			t.Errorf("%d packets wait", n)
+		}
+		link := cep.FlowOf(c).(*lower.Flow).Link
+		link.SetUp(false)
+		synctest.Wait()
+		link.SetUp(true)
+		synctest.Wait()
+		if want := []layer.Event{layer.Down, layer.Up}; !slices.Equal(r.got, want) {
+			t.Errorf("events %v, want %v", r.got, want)
+		}
+		link.Set(sim.Params{Rate: 8000}) // 1000 bytes/s
+		lower.Send(c, strings.Repeat("x", 1000), "y", "z")
+		if n := c.Queued(); n < 2 {
+			t.Errorf("%d packets wait, want 2 or more", n)
+		}
+		c.Close()
+		if r := cep.NewOn(plain{}).Queued(); r != 0 {
+			t.Errorf("%d packets wait in a flow that does not know", r)
+		}
+	})
+}
+
+// plain is a flow that does nothing.
+type plain struct{ ipcp.Flow }
+
+func (plain) Receive(layer.Receiver) {}
+
+type events struct {
+	releaser
+	got []layer.Event
+}
+
+func (e *events) Event(v layer.Event) { e.got = append(e.got, v) }
 
 // Keepalives are agreed on only if both want them.
 func TestKeepaliveNeedsBoth(t *testing.T) {

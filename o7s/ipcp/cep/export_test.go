@@ -10,6 +10,9 @@ import (
 // FlowOf returns the flow below a connection.
 func FlowOf(c *Conn) ipcp.Flow { return c.flow }
 
+// NewOn returns a connection that nobody manages on a flow.
+func NewOn(f ipcp.Flow) *Conn { return newConn(f, "", func(*Conn) {}) }
+
 // Bare returns a connection behind its messages, without a flow, and what
 // feeds it.
 func Bare() (*Conn, layer.Receiver) {

@@ -176,7 +176,7 @@ func TestDuplicates(t *testing.T) {
 func TestHostileMember(t *testing.T) {
 	vector := unhex(t, vectorResponse)
 	other := bytes.Clone(vector)
-	other[5] ^= 1 // id
+	other[5] ^= 1       // id
 	bare := vector[:23] // before the field of the configuration
 	list := map[string][]byte{
 		"other id":         other,

@@ -86,10 +86,10 @@ func (h *Host) Allocate(ctx context.Context, name string, qs qos.Spec) (ipcp.Flo
 	if there == nil {
 		return nil, layer.ErrNoName
 	}
-	a, b, _ := h.layer.net.Pair(params)
+	a, b, link := h.layer.net.Pair(params)
 	select {
-	case there.incoming <- &Flow{Port: b, name: name, qs: qs}:
-		return &Flow{Port: a, name: name, qs: qs}, nil
+	case there.incoming <- &Flow{Port: b, Link: link, name: name, qs: qs}:
+		return &Flow{Port: a, Link: link, name: name, qs: qs}, nil
 	default:
 		return nil, layer.ErrTimedOut
 	}
@@ -115,6 +115,7 @@ func (h *Host) Accept(ctx context.Context) (ipcp.Flow, error) {
 // with them.
 type Flow struct {
 	layer.Port
+	Link *sim.Link // that carries this flow alone
 	name string
 	qs   qos.Spec
 
@@ -122,7 +123,13 @@ type Flow struct {
 	interval, timeout time.Duration
 }
 
-var _ ipcp.Flow = (*Flow)(nil)
+var (
+	_ ipcp.Flow    = (*Flow)(nil)
+	_ layer.Queuer = (*Flow)(nil)
+)
+
+// Queued implements layer.Queuer.
+func (f *Flow) Queued() int { return f.Port.(layer.Queuer).Queued() }
 
 // Name implements ipcp.Flow.
 func (f *Flow) Name() string { return f.name }
