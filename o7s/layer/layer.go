@@ -147,3 +147,13 @@ type Queuer interface {
 	// and may be called from any goroutine.
 	Queued() int
 }
+
+// Pacer is implemented by ports that hold packets back to limit the rate of a
+// flow. A user who can wait, such as a ring whose writer then waits, asks before
+// he sends.
+type Pacer interface {
+	// Paused reports whether so much waits that more might be dropped. If so
+	// resume is called once, from any goroutine, when there is room again or
+	// the flow has ended; it must return at once. A later call replaces resume.
+	Paused(resume func()) bool
+}

@@ -42,6 +42,13 @@ func (p *Poller) Add(e *End, fn func()) error {
 	return p.set.Add(e, func() bool { fn(); return true })
 }
 
+// addPausing is Add for a function that is not called again after it has reported
+// false, until revive.
+func (p *Poller) addPausing(e *End, fn func() bool) error { return p.set.Add(e, fn) }
+
+// revive goes on with an End whose function has reported false.
+func (p *Poller) revive(e *End) { p.set.revive(e) }
+
 // Remove ends the calls for e. One that is under way may still finish. It may
 // be called from within such a call.
 func (p *Poller) Remove(e *End) { p.set.Remove(e) }

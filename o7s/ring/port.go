@@ -15,6 +15,8 @@ type Port struct {
 	e       *End
 	p       *Poller
 	r       layer.Receiver
+	pacer   layer.Pacer // nil: none
+	revive  func()      // for pacer, made once
 	dropped atomic.Uint64
 	closed  atomic.Bool
 
@@ -46,13 +48,20 @@ func (q *Port) Send(pkts []*packet.Buffer) {
 // Dropped returns how many packets did not fit into the ring.
 func (q *Port) Dropped() uint64 { return q.dropped.Load() }
 
+// Pace makes the service leave packets in the ring, where they make their writer
+// wait, while the pacer is paused. Call it before Receive.
+func (q *Port) Pace(p layer.Pacer) {
+	q.pacer = p
+	q.revive = func() { q.p.revive(q.e) }
+}
+
 // Receive starts the service. Packets that came before wait in the ring.
 func (q *Port) Receive(r layer.Receiver) {
 	if q.r != nil {
 		panic("ring: receiver set twice")
 	}
 	q.r = r
-	if err := q.p.Add(q.e, q.serve); err != nil && !q.closed.Load() {
+	if err := q.p.addPausing(q.e, q.serve); err != nil && !q.closed.Load() {
 		r.Event(layer.Closed)
 	}
 }
@@ -69,19 +78,23 @@ func (q *Port) Close() error {
 	return q.e.Close()
 }
 
-// serve hands over one batch, or what has changed.
-func (q *Port) serve() {
+// serve hands over one batch, or what has changed. It reports false while the
+// pacer is paused.
+func (q *Port) serve() bool {
+	if q.pacer != nil && q.e.Readable() && q.pacer.Paused(q.revive) {
+		return false
+	}
 	bufs := q.p.batch[:]
 	n, err := q.e.ReadBatch(bufs, NoWait)
 	if n > 0 {
 		if q.closed.Load() {
 			packet.ReleaseBatch(bufs[:n])
-			return
+			return true
 		}
 		q.r.Packets(bufs[:n])
 	}
 	if q.closed.Load() {
-		return
+		return true
 	}
 	if down := q.e.PeerDown(); down != q.down {
 		q.down = down
@@ -96,4 +109,5 @@ func (q *Port) serve() {
 		q.p.Remove(q.e)
 		q.r.Event(layer.Closed)
 	}
+	return true
 }

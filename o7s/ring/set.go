@@ -153,13 +153,30 @@ func (s *Set) Resume(e *End) {
 	}
 }
 
+// revive is Resume from any goroutine.
+func (s *Set) revive(e *End) {
+	n := e.bell.entryOf(s)
+	if n == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		s.fresh = append(s.fresh, n)
+		s.wakeLocked()
+	}
+}
+
 // Wake ends the wait of a Turn.
 func (s *Set) Wake() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed {
-		return
+	if !s.closed {
+		s.wakeLocked()
 	}
+}
+
+func (s *Set) wakeLocked() {
 	one := [8]byte{1, 1, 1, 1, 1, 1, 1, 1} // not 0 in either byte order
 	unix.Write(s.event, one[:])
 }

@@ -18,7 +18,8 @@ import (
 //
 // Each batch runs to completion in the goroutine that brings it: the layer's,
 // or that of the connection's poller. Neither side blocks; what does not fit
-// into a full ring, or the layer's queue, is dropped and counted there.
+// into a full ring, or the layer's queue, is dropped and counted there. A flow that is
+// paced leaves packets in the ring, so that the application waits.
 type bridge struct {
 	end      *ring.End
 	app, net layer.Port
@@ -30,7 +31,11 @@ type bridge struct {
 
 // newBridge takes over both sides.
 func newBridge(end *ring.End, p *ring.Poller, net layer.Port) *bridge {
-	b := &bridge{end: end, app: ring.NewPort(end, p), net: net, ended: make(chan struct{})}
+	app := ring.NewPort(end, p)
+	if pacer, ok := net.(layer.Pacer); ok {
+		app.Pace(pacer)
+	}
+	b := &bridge{end: end, app: app, net: net, ended: make(chan struct{})}
 	// The application cannot have sent yet, but the network may have: what it
 	// sent goes first into the ring.
 	net.Receive((*fromNet)(b))

@@ -57,6 +57,7 @@ type flow struct {
 var (
 	_ layer.Port      = (*flow)(nil)
 	_ layer.PeerAware = (*flow)(nil)
+	_ layer.Pacer     = (*flow)(nil)
 )
 
 // newFlow makes a flow in state pending, to a member.
@@ -114,8 +115,12 @@ func (f *flow) end() bool {
 		return false
 	}
 	waiting := f.stopLocked()
+	resume := f.resumableLocked()
 	f.mu.Unlock()
 	packet.ReleaseBatch(waiting)
+	if resume != nil {
+		resume()
+	}
 	f.fa.flows.remove(f, time.Now())
 	f.in.Notify(layer.Closed)
 	return true

@@ -15,6 +15,10 @@ const (
 	// somewhere.
 	maxQueue      = 2048
 	maxQueueBytes = 4 << 20
+	// pauseQueue and pauseBytes are from where on a user that can wait does so,
+	// until half of that has left. What he has in his hands then still fits.
+	pauseQueue = maxQueue / 4
+	pauseBytes = maxQueueBytes / 4
 	// maxLinger is how long what waits may take to leave after Close, in ns.
 	maxLinger = int64(2 * time.Second)
 )
@@ -38,6 +42,30 @@ type pacer struct {
 
 	timer *time.Timer // nil until it was needed
 	armed bool        // it will run; counted in FA.work
+
+	resume func() // of a user who waits; nil: none does
+}
+
+// Paused implements layer.Pacer.
+func (f *flow) Paused(resume func()) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.state.Load() != up || f.waitingLocked() < pauseQueue && f.bytes < pauseBytes {
+		return false
+	}
+	f.resume = resume
+	return true
+}
+
+// resumableLocked returns whom to tell that there is room now, nil if nobody waits or
+// there is none.
+func (f *flow) resumableLocked() func() {
+	resume := f.resume
+	if resume == nil || f.state.Load() == up && (f.waitingLocked() >= pauseQueue/2 || f.bytes >= pauseBytes/2) {
+		return nil
+	}
+	f.resume = nil
+	return resume
 }
 
 // Send implements layer.Port.
@@ -169,7 +197,11 @@ func (f *flow) drainLocked() {
 	if over {
 		f.stopLocked()
 	}
+	resume := f.resumableLocked()
 	f.mu.Unlock()
+	if resume != nil {
+		resume()
+	}
 	switch {
 	case told:
 		f.finish()
