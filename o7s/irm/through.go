@@ -22,6 +22,9 @@ const (
 	// asks one after the other.
 	queryTimeout        = 200 * time.Millisecond
 	queryTimeoutUnicast = 2 * time.Second
+	// queryRounds is how often a layer is asked that lets the time pass: the
+	// question may have been lost, and is not repeated within it.
+	queryRounds = 3
 	// attemptsPerLayer is how often a layer in which nobody answers is asked
 	// before another that knows the name has its turn.
 	attemptsPerLayer = 2
@@ -118,24 +121,38 @@ func (i *IRM) findLayer(ctx context.Context, p *Process, s string, silent map[*m
 	slices.SortStableFunc(members, func(a, b *member) int {
 		return cmp.Compare(silent[a]/attemptsPerLayer, silent[b]/attemptsPerLayer)
 	})
-	for _, m := range members {
-		hash := algos[m].Sum(s)
-		limit := queryTimeout
-		if m.typ == ipcp.Unicast {
-			limit = queryTimeoutUnicast
-		}
-		qctx, cancel := m.within(ctx, limit)
-		err := m.ipcp.Query(qctx, hash)
-		cancel()
-		if err == nil {
-			return m, hash, nil
-		}
-		if ctx.Err() != nil {
-			return nil, "", ctx.Err()
-		}
-	}
 	if len(members) == 0 {
 		return nil, "", errText("this node serves no such name and is in no layer", layer.ErrIPCP)
 	}
+	for range queryRounds {
+		var undecided []*member
+		for _, m := range members {
+			hash := algos[m].Sum(s)
+			known, late := m.query(ctx, hash)
+			switch {
+			case known:
+				return m, hash, nil
+			case ctx.Err() != nil:
+				return nil, "", ctx.Err()
+			case late && m.typ != ipcp.Unicast: // which repeats its questions itself
+				undecided = append(undecided, m)
+			}
+		}
+		if members = undecided; len(members) == 0 {
+			break
+		}
+	}
 	return nil, "", layer.ErrIPCP
+}
+
+// query asks one layer; late tells that it did not decide in time.
+func (m *member) query(ctx context.Context, hash layer.Hash) (known, late bool) {
+	limit := queryTimeout
+	if m.typ == ipcp.Unicast {
+		limit = queryTimeoutUnicast
+	}
+	ctx, cancel := m.within(ctx, limit)
+	defer cancel()
+	err := m.ipcp.Query(ctx, hash)
+	return err == nil, errors.Is(ctx.Err(), context.DeadlineExceeded)
 }
