@@ -198,6 +198,34 @@ func TestDisconnectWhileDown(t *testing.T) {
 	})
 }
 
+// A connection that is ordered again before the last one is all gone stays.
+func TestDisconnectAndConnect(t *testing.T) {
+	in(t, sim.Params{}, func(t *testing.T, w *world) {
+		a := w.member("a", mgmt(1))
+		w.layer.Host("b") // silent
+		result := make(chan error)
+		go func() { result <- a.Connect(background, "b", cep.Management, qos.Raw) }()
+		time.Sleep(100 * time.Millisecond)
+		ended, cancel := context.WithCancel(background)
+		cancel()
+		if err := a.Disconnect(ended, "b", cep.Management); err != nil && !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+		b := w.member("b", mgmt(2))
+		connect(t, a, "b")
+		if err := <-result; err == nil {
+			t.Error("the first one was connected")
+		}
+		if err := a.Disconnect(background, "b", cep.Management); err != nil {
+			t.Error(err)
+		}
+		synctest.Wait()
+		if c := b.taken(cep.Management, 1)[0]; !b.reader(c).Ended() {
+			t.Error("the second one was not known any more")
+		}
+	})
+}
+
 // A first attempt that fails is an error, and nothing goes on.
 func TestConnectFails(t *testing.T) {
 	in(t, sim.Params{}, func(t *testing.T, w *world) {

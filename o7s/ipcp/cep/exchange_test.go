@@ -58,7 +58,7 @@ func TestExchange(t *testing.T) {
 			t.Errorf("accepted: %+v, %q, %v", p.Peer(), p.Dst(), p.QoS())
 		}
 		for _, c := range []*cep.Conn{c, p} {
-			if i, o := a.liveness(c); i != time.Second || o != 2500*time.Millisecond {
+			if i, o := a.liveness(c); i != time.Second/2 || o != 2500*time.Millisecond {
 				t.Errorf("liveness %v, %v", i, o)
 			}
 			if c.MTU() != sim.DefaultMTU {
@@ -455,6 +455,16 @@ func TestAcceptFails(t *testing.T) {
 			t.Fatal(err)
 		}
 		c.Close()
+		synctest.Wait()
+		b.host.Fail(true) // and again
+		if c, err = a.Dial(background, "b", cep.Management, qos.Raw); err != nil {
+			t.Fatal(err)
+		}
+		c.Close()
+		time.Sleep(time.Minute)
+		if n := w.log.count("WARN"); n != 2 {
+			t.Errorf("%d warnings about two failures", n)
+		}
 	})
 }
 

@@ -28,7 +28,7 @@ const MaxMessage = 127
 type Caps uint32
 
 const (
-	// CapKeepalive: keepalives every second, see Manager.
+	// CapKeepalive: a packet every second at least, and dead after 2.5 s without.
 	CapKeepalive Caps = 1 << iota
 	// CapLSBatch: one packet of a Management connection may carry several
 	// link-state announcements.
