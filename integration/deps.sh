@@ -8,7 +8,7 @@
 set -euo pipefail
 
 need=(iperf3=iperf3 nc=netcat-openbsd curl=curl ip=iproute2 ping=iputils-ping ps=procps
-      knotd=knot "$@")
+      knotd=knot nft=nftables "$@")
 PATH=$PATH:/usr/sbin # of knotd, not in everybody's
 missing=()
 for pair in "${need[@]}"; do

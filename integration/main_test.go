@@ -30,6 +30,7 @@ const roleEnv = "O7GW_TEST_ROLE"
 var roles = map[string]func(ctx context.Context, args []string) error{
 	"embedded-server": embeddedServer,
 	"embedded-client": embeddedClient,
+	"steady":          steady,
 }
 
 var (
