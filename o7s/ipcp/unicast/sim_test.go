@@ -273,6 +273,22 @@ func TestRouterRestarts(t *testing.T) {
 	}
 }
 
+// TestFirstMemberRestarts: the member that made the layer makes it again after
+// a restart, with another address; the others find it and go on.
+func TestFirstMemberRestarts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := line(t, 6, 3, cable100, ipcp.UnicastConfig{})
+		defer w.close()
+		w.nodes[2].serve("echo")
+		w.nodes[0].reaches(5*time.Second, "echo")
+		w.restart(0, true)
+		w.nodes[0].bootstrap(ipcp.UnicastConfig{})
+		w.nodes[0].reaches(20*time.Second, "echo")
+		w.nodes[0].serve("first")
+		w.nodes[2].reaches(5*time.Second, "first")
+	})
+}
+
 // restart ends a host, silently or not, and boots it again after a while, without a
 // layer.
 func (w *world) restart(i int, silent bool) {
