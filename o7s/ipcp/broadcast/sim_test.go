@@ -197,9 +197,8 @@ func (w *world) quiet() {
 	before := w.sent()
 	const seconds = 10
 	time.Sleep(seconds * time.Second)
-	// A keepalive a second in each direction of each connection, of which there
-	// is at most one for each direction of a cable, and a quarter for their
-	// clocks.
+	// Two keepalives a second in each direction of the connection of a cable, and a
+	// quarter more.
 	if got, most := w.sent()-before, uint64(seconds*len(w.links)*4*5/4); got > most {
 		w.t.Errorf("%d packets in %d s with nothing to say, at most %d", got, seconds, most)
 	}
