@@ -118,6 +118,14 @@ func (f *belowFlow) SetLiveness(interval, timeout time.Duration) {
 	f.flow.SetLiveness(interval, timeout)
 }
 
+// Backlog implements layer.Backlogger: 0 if the layer does not know.
+func (f *belowFlow) Backlog() int {
+	if b, ok := f.port.(layer.Backlogger); ok {
+		return b.Backlog()
+	}
+	return 0
+}
+
 // Queued implements layer.Queuer: 0 if the layer does not know.
 func (f *belowFlow) Queued() int {
 	if q, ok := f.port.(layer.Queuer); ok {

@@ -148,6 +148,14 @@ type Queuer interface {
 	Queued() int
 }
 
+// Backlogger is implemented by ports that know how much waits to be read behind
+// what they deliver: congestion avoidance marks packets by it, too.
+type Backlogger interface {
+	// Backlog returns about how many packets wait in front of this node. It is cheap, and
+	// may be called from any goroutine.
+	Backlog() int
+}
+
 // Pacer is implemented by ports that hold packets back to limit the rate of a
 // flow. A user who can wait, such as a ring whose writer then waits, asks before
 // he sends.

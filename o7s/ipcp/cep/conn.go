@@ -88,6 +88,14 @@ func (c *Conn) Receive(r layer.Receiver) { c.in.Receive(r) }
 // MTU implements layer.Port.
 func (c *Conn) MTU() int { return c.flow.MTU() }
 
+// Backlog implements layer.Backlogger: 0 if the flow below does not know.
+func (c *Conn) Backlog() int {
+	if b, ok := c.flow.(layer.Backlogger); ok {
+		return b.Backlog()
+	}
+	return 0
+}
+
 // Queued implements layer.Queuer: 0 if the flow below does not know.
 func (c *Conn) Queued() int {
 	if q, ok := c.flow.(layer.Queuer); ok {

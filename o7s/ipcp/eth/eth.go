@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"o7gw/o7s/ipcp"
+	"o7gw/o7s/ipcp/backlog"
 	"o7gw/o7s/ipcp/egress"
 	"o7gw/o7s/layer"
 	"o7gw/o7s/packet"
@@ -58,7 +59,8 @@ type IPCP struct {
 	dir     directory
 	flows   flowTable
 	stats   counters
-	waiting atomic.Int32 // requests and queries that have no answer on the wire yet
+	unread  backlog.Gauge // of the socket
+	waiting atomic.Int32  // requests and queries that have no answer on the wire yet
 
 	stopped   atomic.Bool    // ends the receiving goroutine
 	receiving sync.WaitGroup // that goroutine

@@ -122,6 +122,9 @@ func (f *flow) Send(pkts []*packet.Buffer) {
 // Receive implements layer.Port.
 func (f *flow) Receive(r layer.Receiver) { f.in.Receive(r) }
 
+// Backlog implements layer.Backlogger.
+func (f *flow) Backlog() int { return f.ipcp.unread.Packets() }
+
 // Queued implements layer.Queuer.
 func (f *flow) Queued() int { return f.ipcp.out.Queued(f.cube) }
 

@@ -96,6 +96,7 @@ func (in *ingress) run() {
 			continue
 		}
 		p.stats.recvCalls.Add(1)
+		p.unread.Update(p.sock.fd, n == slots)
 		for i := range n {
 			in.frame(i)
 		}

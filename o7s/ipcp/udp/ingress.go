@@ -76,6 +76,7 @@ func (in *ingress) run() {
 			continue
 		}
 		in.ipcp.stats.recvCalls.Add(1)
+		in.ipcp.unread.Update(in.ipcp.sock.fd, n == slots)
 		for i := range n {
 			in.message(i)
 		}

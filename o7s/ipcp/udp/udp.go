@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"o7gw/o7s/ipcp"
+	"o7gw/o7s/ipcp/backlog"
 	"o7gw/o7s/ipcp/egress"
 	"o7gw/o7s/ipcp/udp/ddns"
 	"o7gw/o7s/layer"
@@ -53,7 +54,8 @@ type IPCP struct {
 	names   ipcp.Registry
 	flows   flowTable
 	stats   counters
-	waiting atomic.Int32 // flow requests that have no answer on the wire yet
+	unread  backlog.Gauge // of the socket
+	waiting atomic.Int32  // flow requests that have no answer on the wire yet
 
 	stopped   atomic.Bool    // ends the receiving goroutine
 	receiving sync.WaitGroup // that goroutine

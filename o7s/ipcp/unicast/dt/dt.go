@@ -133,6 +133,7 @@ func (d *DT) Table() *pff.Table[*Neighbour] { return d.table }
 func (d *DT) Add(addr uint64, port layer.Port, qs qos.Spec, event func(layer.Event)) *Neighbour {
 	n := &Neighbour{dt: d, addr: addr, port: port, qos: qs, event: event, since: time.Now()}
 	n.queuer, _ = port.(layer.Queuer)
+	n.unread, _ = port.(layer.Backlogger)
 	n.in.init(n)
 	d.mu.Lock()
 	old := *d.neighbours.Load()

@@ -23,6 +23,8 @@ type ingress struct {
 	locals    int  // in use
 	component bool // local is for components, else for flows
 
+	behind uint8 // mark for what waits behind the batch
+
 	// The last look-up.
 	known    bool
 	dst, eid uint64
@@ -64,6 +66,7 @@ func (in *ingress) init(n *Neighbour) { in.n, in.d = n, n.dt }
 
 // batch takes packets to where they belong.
 func (in *ingress) batch(pkts []*packet.Buffer) {
+	in.behind = in.d.mark.Mark(0, in.n.backlog())
 	for _, b := range pkts {
 		in.take(b)
 	}
@@ -131,7 +134,7 @@ func (in *ingress) forward(b *packet.Buffer, p []byte, dst uint64, cube uint8) {
 		return
 	}
 	ecn := &p[d.format.ecnAt()]
-	*ecn = d.mark.Mark(*ecn, t.queued)
+	*ecn = d.mark.Mark(*ecn|in.behind, t.queued)
 	b.SetCube(cube)
 	t.sent.one(cube, len(p))
 	t.pkts[t.n] = b
@@ -169,7 +172,7 @@ func (in *ingress) flushOut() {
 // deliver hands a packet for this member, p, to its component or flow.
 func (in *ingress) deliver(b *packet.Buffer, p []byte, cube uint8) {
 	d := in.d
-	eid, ecn := d.format.eid(p), p[d.format.ecnAt()]
+	eid, ecn := d.format.eid(p), p[d.format.ecnAt()]|in.behind
 	component := eid < Components
 	switch {
 	case component && d.components[eid] != nil:

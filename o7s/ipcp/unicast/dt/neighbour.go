@@ -21,7 +21,8 @@ type Neighbour struct {
 	dt     *DT
 	addr   uint64
 	port   layer.Port
-	queuer layer.Queuer // the port, if it is one
+	queuer layer.Queuer     // the port, if it is one
+	unread layer.Backlogger // likewise
 	qos    qos.Spec
 	number int // in the statistics
 	event  func(layer.Event)
@@ -61,6 +62,14 @@ func (n *Neighbour) queued() int {
 		return 0
 	}
 	return n.queuer.Queued()
+}
+
+// backlog returns how many packets wait to be read from the port.
+func (n *Neighbour) backlog() int {
+	if n.unread == nil {
+		return 0
+	}
+	return n.unread.Backlog()
 }
 
 // transmit gives tallied packets with headers to the port. The buffers are
