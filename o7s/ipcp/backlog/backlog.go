@@ -48,7 +48,7 @@ func (g *Gauge) Update(fd int, full bool) {
 	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, unix.SO_MEMINFO,
 		uintptr(unsafe.Pointer(&g.info)), uintptr(unsafe.Pointer(&size)), 0)
 	if errno == 0 {
-		g.packets.Store(max(0, int64(g.info[0]/perPacket)-usual)/gentle)
+		g.packets.Store(max(0, int64(g.info[0]/perPacket)-usual) / gentle)
 	}
 }
 
