@@ -92,7 +92,7 @@ func (d *DHT) newContact(id string, addr uint64) *contact {
 func (d *DHT) fill(b *bucket) {
 	room := d.cfg.K - len(b.contacts)
 	for _, c := range b.contacts {
-		if c.failed > 0 {
+		if c.gone() {
 			room++
 		}
 	}

@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// lookup is an iterative look-up (spec 20 §10.10): the candidates next to the key are
-// asked, alpha at a time, for nearer ones, until the k nearest have answered
-// or, if a value is looked for, one has it. Members that are silent are asked again, but
-// do not hold up the others.
+// lookup is an iterative look-up (spec 20 §10.10): the candidates next to
+// the key are asked, alpha at a time, more after silence, for nearer ones, until
+// the k nearest have answered or, if a value is looked for, one has it. Members
+// that are silent are asked again, but do not hold up the others.
 type lookup struct {
 	kind  kind // findNode or findValue
 	key   string
@@ -93,11 +93,16 @@ func (l *lookup) add(d *DHT, id string, addr uint64) {
 // answer is worth waiting for.
 func (d *DHT) step(l *lookup) {
 	for !l.over {
-		if d.pursue(l) {
+		asking, hoping := d.pursue(l)
+		switch {
+		case asking:
 			return
-		}
-		if len(l.list) == 0 && d.joining() {
+		case len(l.list) == 0 && d.joining():
 			return // lookupsMeet goes on
+		case d.refill(l):
+			continue
+		case hoping:
+			return
 		}
 		if l.wide || l.kind == findNode || !d.small() {
 			d.end(l)
@@ -108,16 +113,40 @@ func (d *DHT) step(l *lookup) {
 	}
 }
 
-// pursue asks fresh candidates among the k nearest that are not silent, and
-// reports whether any answer is awaited.
-func (d *DHT) pursue(l *lookup) (waiting bool) {
-	busy, window := 0, d.cfg.K
+// refill adds contacts that are farther away if fewer than k members have answered,
+// and reports whether there were any. Neighbours know the same members; when all
+// of these are silent, others know others.
+func (d *DHT) refill(l *lookup) bool {
+	n := 0
+	for _, c := range l.list {
+		if c.state == answered {
+			n++
+		}
+	}
+	if n >= d.cfg.K {
+		return false
+	}
+	before := len(l.list)
+	d.near = d.table.closest(l.key, before+d.cfg.K, d.usable, d.near[:0])
+	for _, c := range d.near {
+		l.add(d, c.id, c.addr)
+	}
+	return len(l.list) > before
+}
+
+// pursue asks fresh candidates among the k nearest that are not silent. It reports
+// whether answers of such are awaited, and whether those of silent ones are.
+func (d *DHT) pursue(l *lookup) (asking, hoping bool) {
+	busy, parallel, window := 0, d.cfg.Alpha, d.cfg.K
 	if l.wide {
 		window = len(l.list)
 	}
 	for _, c := range l.list {
-		if c.state == asked {
+		switch c.state {
+		case asked:
 			busy++
+		case late, failed: // where many are silent, three at a time take too long
+			parallel = min(parallel+1, 3*d.cfg.Alpha)
 		}
 	}
 	for _, c := range l.list {
@@ -125,10 +154,10 @@ func (d *DHT) pursue(l *lookup) (waiting bool) {
 		case failed:
 			continue
 		case late: // does not count as one of the k nearest, but may turn out to be
-			waiting = true
+			hoping = true
 			continue
 		case fresh:
-			if busy < d.cfg.Alpha {
+			if busy < parallel {
 				if !d.askCandidate(l, c) {
 					c.state = failed
 					continue
@@ -136,15 +165,15 @@ func (d *DHT) pursue(l *lookup) (waiting bool) {
 				c.state = asked
 				busy++
 			}
-			waiting = true
+			asking = true
 		case asked:
-			waiting = true
+			asking = true
 		}
 		if window--; window == 0 {
 			break
 		}
 	}
-	return waiting
+	return asking, hoping
 }
 
 func (d *DHT) askCandidate(l *lookup, c *candidate) bool {

@@ -58,7 +58,7 @@ func (d *DHT) respond(m *message) {
 	}
 	asker := m.src.addr
 	d.near = d.table.closest(string(m.find.key), d.cfg.K, func(c *contact) bool {
-		return c.failed < 2 && c.addr != asker && !d.isGone(c.addr)
+		return !c.gone() && c.addr != asker && !d.isGone(c.addr)
 	}, d.near[:0])
 	size := a.node.size() + a.value.size() + 2*len(d.id)
 	for _, c := range d.near {

@@ -17,7 +17,7 @@ import (
 //	   ▲▲                │                                         │
 //	   │└────────────────┘ pushed out by newer ones, silent twice  │
 //	   └───────────────────────────────────────────────────────────┘
-//	           silent three times, or once and a spare answered
+//	           silent three times, or twice and a spare answered
 type contact struct {
 	id     string
 	addr   uint64
@@ -79,11 +79,16 @@ func (t *table) byID(id string) *contact {
 	return nil
 }
 
-// silent returns the contact of a bucket that has failed most, nil if all answer.
+// gone reports whether a contact has failed so often that another one may take its
+// place. Once is what happens on a lossy network.
+func (c *contact) gone() bool { return c.failed > 1 }
+
+// silent returns the contact of a bucket that has failed most, nil if none is
+// gone.
 func (b *bucket) silent() *contact {
 	var worst *contact
 	for _, c := range b.contacts {
-		if c.failed > 0 && (worst == nil || c.failed > worst.failed) {
+		if c.gone() && (worst == nil || c.failed > worst.failed) {
 			worst = c
 		}
 	}
