@@ -28,10 +28,17 @@ _irm() {
         return
     fi
     case ${#words[@]},${words[0]} in
-    0,*) choices="ipcp bind unbind name help process program flow status" ;;
+    0,*) choices="ipcp bind unbind name help process program flow status rib" ;;
     1,ipcp) choices="create destroy bootstrap enroll connect disconnect list help" ;;
     1,bind | 1,unbind) choices="program process ipcp help" ;;
     1,name) choices="create destroy register unregister list show help" ;;
+    1,rib)
+        # The entries of the directory that was typed so far.
+        local dir=""
+        [[ $cur == */* ]] && dir=${cur%/*}/
+        choices=$(irm --timeout 1s rib "$dir" 2>/dev/null | sed "s|^|${dir//[|&\\]/}|")
+        compopt -o nospace 2>/dev/null
+        ;;
     1,process | 1,program | 1,flow) choices="list help" ;;
     2,name)
         case ${words[1]} in

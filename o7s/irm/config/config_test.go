@@ -81,6 +81,15 @@ func TestShippedSample(t *testing.T) {
 	}
 }
 
+// TestShippedTwoMachines: the samples are right, and say what they say they do.
+func TestShippedTwoMachines(t *testing.T) {
+	a, b := mustLoad(t, "../../../configs/two-machines/a.toml"), mustLoad(t, "../../../configs/two-machines/b.toml")
+	if len(a.IPCPs) != 2 || a.IPCPs[1].Config.Layer != b.IPCPs[1].Enroll || a.IPCPs[1].Name != b.IPCPs[1].Connect[0] ||
+		a.IPCPs[0].Config.Eth != b.IPCPs[0].Config.Eth {
+		t.Errorf("%+v\n%+v", a, b)
+	}
+}
+
 func TestUDP(t *testing.T) {
 	f, err := Parse([]byte(`
 [udp4.u]
