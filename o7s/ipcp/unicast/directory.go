@@ -17,6 +17,10 @@ import (
 // them, so that it knows all. In larger layers it learns of others by asking.
 const smallLayer = 16
 
+// maxLost bounds how many members without a route are remembered, to be looked
+// at at once when they are back.
+const maxLost = 4096
+
 // directory drives the DHT machine: it gives it the time and the messages,
 // sends what it has to say, and waits for look-ups.
 type directory struct {
@@ -29,6 +33,7 @@ type directory struct {
 	waits  map[uint64]chan<- []uint64 // look-ups under way
 	last   uint64                     // id of the newest
 	known  map[uint64]bool            // members that there was a route to
+	lost   map[uint64]bool            // and those that there was one to before
 	out    []letter                   // to be sent when mu is free
 }
 
@@ -46,6 +51,7 @@ func newDirectory(m *member, id []byte, peer uint64) *directory {
 		state: dht.New(cfg, time.Now()),
 		waits: make(map[uint64]chan<- []uint64),
 		known: make(map[uint64]bool),
+		lost:  make(map[uint64]bool),
 	}
 	d.timer = startTimer(func() { d.do(d.state.Tick) })
 	d.do(func(now time.Time) { d.state.Join(now, peer) })
@@ -136,28 +142,30 @@ func (d *directory) lookup(ctx context.Context, name layer.Hash) ([]uint64, erro
 	return nil, ctx.Err()
 }
 
-// reachable tells the machine to which members there is a route now. The routes are
-// asked for under mu, so that the last call has the last word.
+// reachable tells the machine to which members there is a route now, and asks it to
+// look at those that it may like to know. The routes are asked for under mu, so
+// that the last call has the last word.
 func (d *directory) reachable() {
 	d.do(func(now time.Time) {
-		all, neighbours := d.m.routing.destinations(), d.m.routing.neighbours()
+		all := d.m.routing.destinations()
+		near := make(map[uint64]bool)
+		for _, a := range d.m.routing.neighbours() {
+			near[a] = true
+		}
 		there := make(map[uint64]bool, len(all))
 		for _, a := range all {
 			there[a] = true
-			if !d.known[a] && len(all) <= smallLayer {
+			if !d.known[a] && (len(all) <= smallLayer || near[a] || d.lost[a]) {
 				d.state.Neighbour(now, a)
 			}
-		}
-		if len(all) > smallLayer {
-			for _, a := range neighbours {
-				if there[a] && !d.known[a] {
-					d.state.Neighbour(now, a)
-				}
-			}
+			delete(d.lost, a)
 		}
 		for a := range d.known {
 			if !there[a] {
 				d.state.Unreachable(now, a)
+				if len(d.lost) < maxLost {
+					d.lost[a] = true
+				}
 			}
 		}
 		d.known = there
