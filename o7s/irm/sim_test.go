@@ -188,3 +188,44 @@ func TestNextLinkWhenOneIsSilent(t *testing.T) {
 		}
 	})
 }
+
+// TestServiceMoved: a directory that remembers where a service was does not
+// make the first flow to where it is fail.
+func TestServiceMoved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		world := sim.NewNetwork(9)
+		defer world.Close()
+		l := world.NewLink(sim.Params{Delay: time.Millisecond})
+		n := new(fakeNet)
+		a, b, c := simNode(t, n, l), simNode(t, n, l), simNode(t, n, l)
+		client := attach(t, a, 0, "client")
+		for _, i := range []*IRM{b, c} {
+			server := attach(t, i, 0, "server")
+			if _, err := server.Listen(t.Context(), "svc"); err != nil {
+				t.Fatal(err)
+			}
+			go func() {
+				for {
+					if _, err := server.Accept(context.Background(), "svc"); err != nil {
+						return
+					}
+				}
+			}()
+			begin := time.Now()
+			f, err := client.Alloc(t.Context(), "svc", qos.Raw)
+			if err != nil || time.Since(begin) > queryTimeout {
+				t.Fatalf("%v after %v", err, time.Since(begin))
+			}
+			f.Dealloc()
+			server.Close()
+		}
+		if _, err := client.Alloc(t.Context(), "svc", qos.Raw); !errors.Is(err, layer.ErrIPCP) {
+			t.Errorf("nobody serves it: %v", err)
+		}
+		for _, i := range []*IRM{a, b, c} {
+			if err := i.Close(context.Background()); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}

@@ -31,6 +31,9 @@ const (
 	// retryPause is at least between two flow requests of one call, for layers
 	// that tell at once that nobody answers.
 	retryPause = 100 * time.Millisecond
+	// staleAnswers is how often a member may refuse a name that the layer has just
+	// said it serves: it did once, and the refusal makes the layer ask anew.
+	staleAnswers = 2
 )
 
 // allocLayer asks the layers until one makes the flow, the peer refuses or ctx ends.
@@ -39,6 +42,7 @@ const (
 // layer that knows the name.
 func (p *Process) allocLayer(ctx context.Context, s string, qs qos.Spec) (*Flow, error) {
 	silent := make(map[*member]int) // requests without answer
+	stale := 0
 	for {
 		m, hash, err := p.irm.findLayer(ctx, p, s, silent)
 		if err != nil {
@@ -47,18 +51,23 @@ func (p *Process) allocLayer(ctx context.Context, s string, qs qos.Spec) (*Flow,
 			}
 			return nil, err
 		}
-		pause := time.NewTimer(retryPause)
+		pause := time.After(retryPause)
 		f, err := p.allocThrough(ctx, m, hash, s, qs)
-		if !errors.Is(err, layer.ErrNoAnswer) {
-			pause.Stop()
+		switch {
+		case errors.Is(err, layer.ErrNoAnswer):
+		case errors.Is(err, layer.ErrNoName) && ctx.Err() != nil: // it was still looking
+			return nil, ctx.Err()
+		case errors.Is(err, layer.ErrNoName) && stale < staleAnswers:
+			stale++
+			continue
+		default:
 			return f, err
 		}
 		p.irm.infoBy(p.cause(), "No answer to the flow request for %v through IPCP %d.", text(s), m.id)
 		silent[m]++
 		select {
-		case <-pause.C:
+		case <-pause:
 		case <-ctx.Done():
-			pause.Stop()
 			return nil, ctx.Err()
 		}
 	}
