@@ -145,6 +145,16 @@ func (p *IPCP) start(ms oep.Membership, self uint64) (ipcp.Info, error) {
 	return ipcp.Info{Layer: ms.Config.Layer, Hash: ms.Config.Hash, MTU: m.dt.MTU(), MPL: MPL}, nil
 }
 
+// Info describes the layer, with the MTU that flows have at this time: that of
+// the neighbours.
+func (p *IPCP) Info() ipcp.Info {
+	info := p.Shell.Info()
+	if m := p.member.Load(); m != nil && info.Layer != "" {
+		info.MTU = m.dt.MTU()
+	}
+	return info
+}
+
 // connect connects a component to that of another member, and keeps the
 // connection up from then on.
 func (p *IPCP) connect(ctx context.Context, dst, component string, qs qos.Spec) error {
