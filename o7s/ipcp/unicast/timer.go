@@ -48,25 +48,26 @@ func (t *timer) deadline() time.Time {
 	return t.next
 }
 
+// tickPause is the least time between two ticks, whatever the machine says.
+const tickPause = time.Millisecond
+
 func (t *timer) run(tick func()) {
 	alarm := time.NewTimer(0)
 	defer alarm.Stop()
+	var last time.Time
 	for {
-		d := t.deadline()
-		switch wait := time.Until(d); {
-		case d.IsZero():
+		if d := t.deadline(); d.IsZero() {
 			alarm.Stop()
-		case wait <= 0:
-			tick()
-			continue
-		default:
-			alarm.Reset(wait)
+		} else {
+			alarm.Reset(max(time.Until(d), tickPause-time.Since(last)))
 		}
 		select {
 		case <-t.quit:
 			return
 		case <-t.kick:
 		case <-alarm.C:
+			last = time.Now()
+			tick()
 		}
 	}
 }
