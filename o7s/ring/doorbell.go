@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"o7gw/o7s/poll"
 	"o7gw/o7s/spin"
 )
 
@@ -66,7 +67,7 @@ func (b *doorbell) init(fd int, waiters ...*waiter) {
 // ring wakes the other side. A full socket means that it has enough to look
 // at.
 func (b *doorbell) ring() {
-	unix.Send(b.fd, []byte{1}, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+	poll.Send(b.fd, []byte{1})
 }
 
 // hangUp tells the other side, and whoever watches here, that it is over.
@@ -91,7 +92,7 @@ const maxDrain = 8
 // no harm: everything is looked at anew in any case.
 func (b *doorbell) drain() bool {
 	for range maxDrain {
-		n, err := unix.Read(b.fd, b.buf[:])
+		n, err := poll.Read(b.fd, b.buf[:])
 		switch {
 		case err == unix.EINTR:
 			continue
@@ -106,9 +107,15 @@ func (b *doorbell) drain() bool {
 		}
 	}
 	// A hang-up waits behind the bytes, and may be told only once.
-	fds := [1]unix.PollFd{{Fd: int32(b.fd), Events: unix.POLLRDHUP}}
-	if n, err := unix.Poll(fds[:], 0); err == nil && n > 0 {
+	switch n, err := poll.Read(b.fd, b.buf[:]); {
+	case err == unix.EAGAIN:
+	case n == 0 && err != unix.EINTR:
 		b.hungUp.Store(true)
+	default: // more bytes, so there is no end yet to be read
+		fds := [1]unix.PollFd{{Fd: int32(b.fd), Events: unix.POLLRDHUP}}
+		if n, err := unix.Poll(fds[:], 0); err == nil && n > 0 {
+			b.hungUp.Store(true)
+		}
 	}
 	return true
 }

@@ -9,8 +9,8 @@ import (
 	"o7gw/o7s/packet"
 )
 
-// Poller serves many Ends with one goroutine, which sleeps in epoll_wait and
-// runs their functions itself.
+// Poller serves many Ends with one goroutine, which sleeps in the runtime's
+// poller and runs their functions itself.
 type Poller struct {
 	set    *Set
 	done   sync.WaitGroup

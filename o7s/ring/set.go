@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"o7gw/o7s/poll"
 	"o7gw/o7s/spin"
 )
 
@@ -25,7 +26,8 @@ import (
 // Add, Remove, Wake and Close may be called from any goroutine, Turn and
 // Resume by one at a time.
 type Set struct {
-	epoll, event int // the event descriptor ends a wait
+	poll  *poll.Poll
+	event int // descriptor that ends a wait
 
 	mu      sync.Mutex
 	closed  bool
@@ -36,7 +38,10 @@ type Set struct {
 	// Used by Turn and Resume alone:
 	hot   []*entry // not marked as asleep: looked at in every turn
 	turn  uint
+	busy  int // turns in a row that were not waited for
+	looks int // of the present spin
 	spin  spin.Spinner
+	rung  [128]unix.EpollEvent
 	ready func() bool
 }
 
@@ -56,28 +61,31 @@ const (
 	eventID = 0
 	// lookEvery is after how many busy turns the bells are looked at, too.
 	lookEvery = 8
+	// watchLooks is after how many looks of a spin somebody else is to watch:
+	// some 10 µs.
+	watchLooks = 16
 	// maxSpinHot bounds how many Ends one spin looks at.
 	maxSpinHot = 16
 )
 
 // NewSet returns an empty Set.
 func NewSet() (*Set, error) {
-	ep, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	p, err := poll.New()
 	if err != nil {
-		return nil, fmt.Errorf("ring: epoll: %w", err)
+		return nil, fmt.Errorf("ring: %w", err)
 	}
 	ev, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
 	if err == nil {
-		if err = unix.EpollCtl(ep, unix.EPOLL_CTL_ADD, ev, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: eventID}); err != nil {
+		if err = p.Add(ev, unix.EPOLLIN, eventID); err != nil {
 			unix.Close(ev)
 		}
 	}
 	if err != nil {
-		unix.Close(ep)
+		p.Close()
 		return nil, fmt.Errorf("ring: event descriptor: %w", err)
 	}
-	s := &Set{epoll: ep, event: ev, entries: map[int32]*entry{}}
-	s.ready = s.anyReady
+	s := &Set{poll: p, event: ev, entries: map[int32]*entry{}}
+	s.ready = s.spinReady
 	return s, nil
 }
 
@@ -117,8 +125,7 @@ func (s *Set) addLocked(n *entry) error {
 	n.id = s.last
 	// Edge-triggered: the event of a hang-up must not come back for ever.
 	const events = unix.EPOLLIN | unix.EPOLLRDHUP | 1<<31
-	ev := unix.EpollEvent{Events: events, Fd: n.id}
-	if err := unix.EpollCtl(s.epoll, unix.EPOLL_CTL_ADD, n.e.bell.fd, &ev); err != nil {
+	if err := s.poll.Add(n.e.bell.fd, events, n.id); err != nil {
 		return err
 	}
 	s.entries[n.id] = n
@@ -140,7 +147,7 @@ func (s *Set) Remove(e *End) {
 	s.mu.Lock()
 	delete(s.entries, n.id)
 	if !s.closed {
-		unix.EpollCtl(s.epoll, unix.EPOLL_CTL_DEL, e.bell.fd, nil)
+		s.poll.Remove(e.bell.fd)
 	}
 	s.mu.Unlock()
 	e.bell.setEntry(nil)
@@ -190,7 +197,7 @@ func (s *Set) Close() error {
 		return nil
 	}
 	s.closed = true
-	unix.Close(s.epoll)
+	s.poll.Close()
 	unix.Close(s.event)
 	entries := s.entries
 	s.entries, s.fresh = nil, nil

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"o7gw/o7s/poll"
 )
 
 // Turn runs the functions that are due. With wait it first waits until one of
@@ -15,12 +17,17 @@ func (s *Set) Turn(wait bool) {
 	s.turn++
 	busy := s.anyReady()
 	if !busy && wait && s.maySpin() {
+		s.looks = 0
 		busy = s.spin.Spin(s.ready)
 	}
 	if !busy {
+		s.busy = 0
 		s.look(s.arm() && wait)
 	} else if s.turn%lookEvery == 0 {
 		s.look(false)
+	}
+	if s.busy++; s.busy == poll.WatchAfter {
+		poll.Watch()
 	}
 	s.serve()
 }
@@ -33,17 +40,16 @@ func (s *Set) maySpin() bool {
 
 // look takes what the bells have to say, and waits for one if none has.
 func (s *Set) look(wait bool) {
-	var events [128]unix.EpollEvent
-	timeout := 0
-	if wait {
-		timeout = -1
-	}
 	begin := time.Now()
-	n, err := unix.EpollWait(s.epoll, events[:], timeout)
+	do := s.poll.Peek
+	if wait {
+		do = s.poll.Wait
+	}
+	n, err := do(s.rung[:])
 	if wait && err == nil {
 		s.spin.Slept(time.Since(begin))
 	}
-	for _, ev := range events[:max(n, 0)] {
+	for _, ev := range s.rung[:n] {
 		s.rang(ev.Fd)
 	}
 }
@@ -95,6 +101,15 @@ func (s *Set) anyReady() bool {
 		}
 	}
 	return false
+}
+
+// spinReady is anyReady for a spin. The thread that spins may be the one that
+// would have noticed packets for others in the process.
+func (s *Set) spinReady() bool {
+	if s.looks++; s.looks == watchLooks {
+		poll.Watch()
+	}
+	return s.anyReady()
 }
 
 // arm marks the hot Ends as asleep, except those that have something unread.

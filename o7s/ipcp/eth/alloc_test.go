@@ -190,9 +190,7 @@ func TestRequestDataLimits(t *testing.T) {
 	if _, _, err := client.Allocate(within(t, 5*time.Second), op, qos.Raw, nil); !errors.Is(err, layer.ErrInvalid) {
 		t.Errorf("got %v", err)
 	}
-	if n := server.Stats().Flows; n != 1 || server.waiting.Load() != 0 {
-		t.Errorf("%d flows, %d requests wait", n, server.waiting.Load())
-	}
+	eventually(t, "end of the requests", func() bool { return server.Stats().Flows == 1 && server.waiting.Load() == 0 })
 }
 
 // Replies wait for a C requester to be ready, but not for ours; answers to name

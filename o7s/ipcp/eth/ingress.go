@@ -3,11 +3,13 @@
 package eth
 
 import (
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 
 	"o7gw/o7s/packet"
+	"o7gw/o7s/poll"
 )
 
 const (
@@ -80,14 +82,22 @@ func (in *ingress) run() {
 		packet.ReleaseBatch(in.spare[:in.left])
 	}()
 	p := in.ipcp
+	busy := false
+	rounds := 0 // without a wait
 	for calls := 0; !p.stopped.Load(); calls++ {
-		n := in.read()
+		if rounds++; rounds == poll.WatchAfter {
+			poll.Watch()
+		}
+		n := in.read(!busy && rounds < poll.WatchAfter)
 		news := calls%newsEvery == 0
 		if n == 0 {
 			var ok bool
-			if news, ok = p.sock.waitReadable(); !ok {
+			began := time.Now()
+			if news, ok = p.sock.waitReadable(busy); !ok {
 				return
 			}
+			busy = time.Since(began) < poll.Short
+			rounds = 0
 		}
 		if news && p.sock.news() {
 			p.checkDevice()
@@ -105,9 +115,16 @@ func (in *ingress) run() {
 	}
 }
 
-// read fills slots without waiting, and returns how many.
-func (in *ingress) read() int {
-	n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(in.ipcp.sock.fd), uintptr(unsafe.Pointer(&in.msgs)), slots, 0, 0, 0)
+// read fills slots without waiting, and returns how many. raw is for the first
+// after a wait: see package poll.
+func (in *ingress) read(raw bool) int {
+	var n uintptr
+	var errno unix.Errno
+	if fd := uintptr(in.ipcp.sock.fd); raw {
+		n, _, errno = unix.RawSyscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&in.msgs)), slots, 0, 0, 0)
+	} else {
+		n, _, errno = unix.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&in.msgs)), slots, 0, 0, 0)
+	}
 	if errno != 0 { // nothing there, or the device went down, which is news
 		return 0
 	}

@@ -54,7 +54,7 @@ func (o *outlet) Send(items []item) int {
 	}
 	for len(o.items) > 0 {
 		first := &o.msgs[len(items)-len(o.items)]
-		done, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(o.sock.fd), uintptr(unsafe.Pointer(first)), uintptr(len(o.items)), 0, 0, 0)
+		done, _, errno := unix.RawSyscall6(unix.SYS_SENDMMSG, uintptr(o.sock.fd), uintptr(unsafe.Pointer(first)), uintptr(len(o.items)), 0, 0, 0)
 		o.stats.sendCalls.Add(1)
 		switch errno {
 		case 0:

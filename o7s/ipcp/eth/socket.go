@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"o7gw/o7s/ipcp"
+	"o7gw/o7s/poll"
 )
 
 // socketBuffer is what we ask the kernel for, each way, in bytes: some 10 ms
@@ -18,12 +19,13 @@ import (
 const socketBuffer = 4 << 20
 
 // socket is the packet socket of an IPC process: bound to a device and a
-// protocol, non-blocking, and awaited with poll(2) on a thread of its own,
-// which costs less per wake-up than the runtime's poller.
+// protocol, and non-blocking.
 type socket struct {
 	fd    int
-	stop  int // eventfd, readable for ever once wakeAll was called
-	links int // rtnetlink socket: readable when a device changed
+	stop  int        // eventfd, readable for ever once wakeAll was called
+	links int        // rtnetlink socket: readable when a device changed
+	in    *poll.Poll // of all three, for the receiving goroutine
+	wake  [3]unix.EpollEvent
 
 	mu     sync.Mutex
 	closed bool   // guarded by mu
@@ -56,6 +58,12 @@ func listen(name string, f framing) (s *socket, d device, err error) {
 	if s.stop, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
 		return s, d, os.NewSyscallError("eventfd", err)
 	}
+	if s.in, err = poll.New(); err != nil {
+		return s, d, err
+	}
+	if err = errors.Join(s.in.Add(s.fd, data, dataID), s.in.Add(s.links, unix.EPOLLIN, linksID), s.in.Add(s.stop, unix.EPOLLIN, stopID)); err != nil {
+		return s, d, err
+	}
 	if d, err = deviceNamed(s.fd, name); err != nil {
 		return s, d, err
 	}
@@ -86,9 +94,54 @@ func listen(name string, f framing) (s *socket, d device, err error) {
 	return s, d, nil
 }
 
-// poll blocks until one of the descriptors behind the first, which is stop,
-// is ready, or returns false once wakeAll was called.
-func poll(fds []unix.PollFd) bool {
+// Marks of the descriptors in socket.in.
+const (
+	stopID = iota
+	dataID
+	linksID
+)
+
+// data are the events of the socket that are waited for.
+const data = unix.EPOLLIN | unix.EPOLLONESHOT
+
+// waitReadable blocks until there are frames or, which news tells, word of
+// devices. It returns false once wakeAll was called. busy says that it will
+// not take long: see package poll.
+func (s *socket) waitReadable(busy bool) (news, ok bool) {
+	if busy {
+		poll.Watch()
+		fds := [3]unix.PollFd{{Fd: int32(s.stop), Events: unix.POLLIN}, {Fd: int32(s.fd), Events: unix.POLLIN}, {Fd: int32(s.links), Events: unix.POLLIN}}
+		ok = wait(fds[:])
+		return fds[2].Revents != 0, ok
+	}
+	if s.in.Arm(s.fd, data, dataID) != nil {
+		return false, false // only a bug of ours, as below
+	}
+	n, err := s.in.Wait(s.wake[:])
+	if err != nil {
+		return false, false
+	}
+	for _, ev := range s.wake[:n] {
+		switch ev.Fd {
+		case stopID:
+			return false, false
+		case linksID:
+			news = true
+		}
+	}
+	return news, true
+}
+
+// waitWritable blocks until there is room, or returns false once wakeAll was
+// called.
+func (s *socket) waitWritable() bool {
+	fds := [2]unix.PollFd{{Fd: int32(s.stop), Events: unix.POLLIN}, {Fd: int32(s.fd), Events: unix.POLLOUT}}
+	return wait(fds[:])
+}
+
+// wait blocks in poll(2) until one of the descriptors behind the first, which
+// is stop, is ready, or returns false once wakeAll was called.
+func wait(fds []unix.PollFd) bool {
 	for {
 		if _, err := unix.Poll(fds, -1); err != nil && err != unix.EINTR && err != unix.EAGAIN {
 			return false // only a bug of ours: bad descriptor or memory
@@ -102,21 +155,6 @@ func poll(fds []unix.PollFd) bool {
 			}
 		}
 	}
-}
-
-// waitReadable blocks until there are frames or, which news tells, word of
-// devices. It returns false once wakeAll was called.
-func (s *socket) waitReadable() (news, ok bool) {
-	fds := [3]unix.PollFd{{Fd: int32(s.stop), Events: unix.POLLIN}, {Fd: int32(s.fd), Events: unix.POLLIN}, {Fd: int32(s.links), Events: unix.POLLIN}}
-	ok = poll(fds[:])
-	return fds[2].Revents != 0, ok
-}
-
-// waitWritable blocks until there is room, or returns false once wakeAll was
-// called.
-func (s *socket) waitWritable() bool {
-	fds := [2]unix.PollFd{{Fd: int32(s.stop), Events: unix.POLLIN}, {Fd: int32(s.fd), Events: unix.POLLOUT}}
-	return poll(fds[:])
 }
 
 // news reports whether devices of the machine changed since the last call.
@@ -145,6 +183,9 @@ func (s *socket) close() error {
 	defer s.mu.Unlock()
 	s.closed = true
 	var errs error
+	if s.in != nil {
+		errs = s.in.Close()
+	}
 	for _, fd := range []int{s.fd, s.stop, s.links} {
 		if fd >= 0 {
 			errs = errors.Join(errs, os.NewSyscallError("close", unix.Close(fd)))

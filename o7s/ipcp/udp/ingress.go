@@ -4,11 +4,13 @@ package udp
 
 import (
 	"encoding/binary"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 
 	"o7gw/o7s/packet"
+	"o7gw/o7s/poll"
 )
 
 const (
@@ -64,15 +66,22 @@ func newIngress(p *IPCP) *ingress {
 // run reads until the IPC process closes.
 func (in *ingress) run() {
 	defer func() { packet.ReleaseBatch(in.empty[:in.left]) }()
-	for !in.ipcp.stopped.Load() {
-		n := in.read()
+	busy := false
+	for rounds := 0; !in.ipcp.stopped.Load(); rounds++ { // without a wait
+		if rounds == poll.WatchAfter {
+			poll.Watch()
+		}
+		n := in.read(!busy && rounds < poll.WatchAfter)
 		if in.ipcp.sock.errs.Swap(false) {
 			in.ipcp.readErrors()
 		}
 		if n == 0 {
-			if !in.ipcp.sock.wait(unix.POLLIN) {
+			began := time.Now()
+			if !in.ipcp.sock.waitReadable(busy) {
 				return
 			}
+			busy = time.Since(began) < poll.Short
+			rounds = -1
 			continue
 		}
 		in.ipcp.stats.recvCalls.Add(1)
@@ -84,14 +93,21 @@ func (in *ingress) run() {
 	}
 }
 
-// read fills slots without waiting, and returns how many.
-func (in *ingress) read() int {
+// read fills slots without waiting, and returns how many. raw is for the first
+// after a wait: see package poll.
+func (in *ingress) read(raw bool) int {
 	for i := range in.msgs {
 		h := &in.msgs[i].hdr
 		h.Namelen = uint32(len(in.names[i]))
 		h.SetControllen(len(in.controls[i]))
 	}
-	n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(in.ipcp.sock.fd), uintptr(unsafe.Pointer(&in.msgs)), slots, 0, 0, 0)
+	var n uintptr
+	var errno unix.Errno
+	if fd := uintptr(in.ipcp.sock.fd); raw {
+		n, _, errno = unix.RawSyscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&in.msgs)), slots, 0, 0, 0)
+	} else {
+		n, _, errno = unix.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&in.msgs)), slots, 0, 0, 0)
+	}
 	switch errno {
 	case 0:
 		return int(n)

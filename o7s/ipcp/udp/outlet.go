@@ -72,7 +72,7 @@ func (o *outlet) Send(items []item) int {
 	doubt := 0
 	for len(o.items) > 0 {
 		n := o.fill()
-		done, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(o.sock.fd), uintptr(unsafe.Pointer(&o.msgs)), uintptr(n), 0, 0, 0)
+		done, _, errno := unix.RawSyscall6(unix.SYS_SENDMMSG, uintptr(o.sock.fd), uintptr(unsafe.Pointer(&o.msgs)), uintptr(n), 0, 0, 0)
 		o.stats.sendCalls.Add(1)
 		switch errno {
 		case 0:

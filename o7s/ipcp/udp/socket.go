@@ -14,18 +14,19 @@ import (
 	"golang.org/x/sys/unix"
 
 	"o7gw/o7s/ipcp"
+	"o7gw/o7s/poll"
 )
 
 // socketBuffer is what we ask the kernel for, each way, in bytes: some 10 ms
 // of a 5 Gbit/s tunnel, which a reader may be off the processor.
 const socketBuffer = 4 << 20
 
-// socket is the one socket of an IPC process: unconnected, non-blocking, and
-// awaited with poll(2) on a thread of its own, which costs less per wake-up
-// than the runtime's poller.
+// socket is the one socket of an IPC process, unconnected and non-blocking.
 type socket struct {
 	fd   int
-	stop int // eventfd, readable for ever once wakeAll was called
+	stop int        // eventfd, readable for ever once wakeAll was called
+	in   *poll.Poll // of both, for the receiving goroutine
+	wake [2]unix.EpollEvent
 	gro  bool
 	gso  atomic.Bool // switched off when the device turns out not to do it
 	errs atomic.Bool // errors of earlier datagrams wait to be read
@@ -74,14 +75,54 @@ func listen(at endpoint, log *slog.Logger) (*socket, error) {
 		return nil, os.NewSyscallError("eventfd", err)
 	}
 	s := &socket{fd: fd, stop: stop, log: log}
+	if s.in, err = poll.New(); err != nil {
+		return nil, errors.Join(err, unix.Close(fd), unix.Close(stop))
+	}
+	if err := errors.Join(s.in.Add(fd, data, dataID), s.in.Add(stop, unix.EPOLLIN, stopID)); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
 	// A segment size of 0 changes nothing, but an old kernel refuses it.
 	s.gso.Store(unix.SetsockoptInt(fd, unix.SOL_UDP, unix.UDP_SEGMENT, 0) == nil)
 	s.gro = unix.SetsockoptInt(fd, unix.SOL_UDP, unix.UDP_GRO, 1) == nil
 	return s, nil
 }
 
-// wait blocks until the socket is ready for events (POLLIN or POLLOUT), or
-// returns false once wakeAll was called.
+// Marks of the descriptors in socket.in.
+const (
+	stopID = iota
+	dataID
+)
+
+// data are the events of the socket that are waited for.
+const data = unix.EPOLLIN | unix.EPOLLONESHOT
+
+// waitReadable blocks until there is something to read, or returns false once
+// wakeAll was called. busy says that it will not take long: see package poll.
+func (s *socket) waitReadable(busy bool) bool {
+	if busy {
+		poll.Watch()
+		return s.wait(unix.POLLIN)
+	}
+	if s.in.Arm(s.fd, data, dataID) != nil {
+		return false // only a bug of ours, as below
+	}
+	n, err := s.in.Wait(s.wake[:])
+	if err != nil {
+		return false
+	}
+	for _, ev := range s.wake[:n] {
+		if ev.Fd == stopID {
+			return false
+		}
+		if ev.Events&unix.EPOLLERR != 0 {
+			s.errs.Store(true)
+		}
+	}
+	return true
+}
+
+// wait blocks in poll(2) until the socket is ready for events (POLLIN or
+// POLLOUT), or returns false once wakeAll was called.
 func (s *socket) wait(events int16) bool {
 	fds := [2]unix.PollFd{{Fd: int32(s.fd), Events: events}, {Fd: int32(s.stop), Events: unix.POLLIN}}
 	for {
@@ -112,7 +153,11 @@ func (s *socket) close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
-	return errors.Join(os.NewSyscallError("close", unix.Close(s.fd)), os.NewSyscallError("close", unix.Close(s.stop)))
+	var err error
+	if s.in != nil {
+		err = s.in.Close()
+	}
+	return errors.Join(err, os.NewSyscallError("close", unix.Close(s.fd)), os.NewSyscallError("close", unix.Close(s.stop)))
 }
 
 // gsoOff ends segmentation by the kernel for the whole socket.
