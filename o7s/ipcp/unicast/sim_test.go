@@ -273,6 +273,64 @@ func TestRouterRestarts(t *testing.T) {
 	}
 }
 
+// TestLayerBelowIsReplaced: an operator destroys the IPC process below and makes it
+// again. So it is at either end of the connections.
+func TestLayerBelowIsReplaced(t *testing.T) {
+	for _, end := range []int{0, 1} {
+		synctest.Test(t, func(t *testing.T) {
+			w := line(t, 8, 2, cable100, ipcp.UnicastConfig{})
+			defer w.close()
+			w.nodes[0].serve("echo")
+			w.nodes[1].reaches(5*time.Second, "echo")
+			n := w.nodes[end]
+			if err := n.irm.DestroyIPCP(n.ids[0]); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(5 * time.Second)
+			if _, err := w.nodes[1].dial("echo"); err == nil {
+				t.Error("a flow without a layer below")
+			}
+			n.plug(w.links[[2]int{0, 1}], 1-end)
+			w.nodes[1].reaches(20*time.Second, "echo")
+		})
+	}
+}
+
+// TestTakesNothingAlong: connections come and go, flows are made, refused and
+// ended, and in the end nothing is left of them.
+func TestTakesNothingAlong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := line(t, 9, 3, cable100, ipcp.UnicastConfig{})
+		defer w.close()
+		w.nodes[0].serve("echo")
+		w.nodes[2].reaches(5*time.Second, "echo")
+		flows := func() int {
+			return len(w.nodes[0].irm.ListFlows()) + len(w.nodes[1].irm.ListFlows()) + len(w.nodes[2].irm.ListFlows())
+		}
+		time.Sleep(5 * time.Second)
+		before := flows()
+		for range 100 {
+			c := w.nodes[2].mustDial("echo")
+			if !c.echoed(1) {
+				t.Fatal("no echo")
+			}
+			c.f.Dealloc()
+			if _, err := w.nodes[2].dial("nobody"); err == nil {
+				t.Fatal("nobody answers")
+			}
+		}
+		for range 20 {
+			w.nodes[2].disconnect(1)
+			w.nodes[2].connect(1)
+		}
+		w.nodes[2].reaches(20*time.Second, "echo")
+		time.Sleep(5 * time.Second)
+		if after := flows(); after != before {
+			t.Errorf("%d flows, before %d", after, before)
+		}
+	})
+}
+
 // TestFirstMemberRestarts: the member that made the layer makes it again after
 // a restart, with another address; the others find it and go on.
 func TestFirstMemberRestarts(t *testing.T) {

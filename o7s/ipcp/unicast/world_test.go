@@ -166,6 +166,15 @@ func (n *node) connect(j int) {
 	}
 }
 
+func (n *node) disconnect(j int) {
+	n.w.t.Helper()
+	for _, c := range []string{cep.DataTransfer, cep.Management} {
+		if err := n.irm.Disconnect(context.Background(), n.uni, fmt.Sprintf("u%d", j), c); err != nil {
+			n.w.t.Errorf("host %d: %v", n.num, err)
+		}
+	}
+}
+
 // serve makes the name reachable and echoes what arrives for it.
 func (n *node) serve(name string) {
 	n.w.t.Helper()
