@@ -55,7 +55,7 @@ func New(env ipcp.Env) (*IPCP, error) {
 		return nil, fmt.Errorf("new unicast IPCP: no layers below: %w", layer.ErrInvalid)
 	}
 	p := &IPCP{env: env}
-	p.conns = cep.New(cep.Config{Below: env.Below, Log: env.Log})
+	p.conns = cep.New(cep.Config{Below: env.Below, Log: env.Log, Address: addr.Text})
 	p.conns.Add(cep.Component{Info: p.info(cep.Enrollment, "OEP", syntaxGPB), Accept: p.acceptEnrollment})
 	p.conns.Add(cep.Component{Info: p.info(cep.Management, "LSP", syntaxGPB), Accept: p.acceptManagement})
 	p.conns.Add(cep.Component{Info: p.info(cep.DataTransfer, "dtp", syntaxFixed), Accept: p.acceptDataTransfer})
