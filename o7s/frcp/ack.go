@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package frcp
+
+import "time"
+
+// takeAck handles the cumulative acknowledgement of a packet.
+func (e *Endpoint) takeAck(now time.Duration, ack uint32, delay time.Duration) {
+	s := &e.snd
+	if !before(s.una, ack) || before(s.next, ack) { // nothing new, or never sent (W9)
+		return
+	}
+	for ; s.una != ack; s.una++ {
+		r := s.at(s.una)
+		e.acked(now, s.una, r, delay)
+		e.drop(r.buf)
+		r.buf = nil
+	}
+	s.held.trim(s.una)
+	s.advance(now)
+	e.partial(now)
+}
+
+// advance notes that the peer acknowledged something.
+func (s *sender) advance(now time.Duration) {
+	s.progress = now
+	s.rtt.backoff = 0
+	s.probes = 0
+}
+
+// acked does the books of one packet that the peer has.
+func (e *Endpoint) acked(now time.Duration, seq uint32, r *record, delay time.Duration) {
+	s := &e.snd
+	switch r.place {
+	case flying:
+		s.remove(&s.flying, seq, r)
+	case lost:
+		s.remove(&s.lost, seq, r)
+	default: // held: done before
+		return
+	}
+	// Of a packet sent more than once nobody knows which copy arrived, unless the
+	// acknowledgement came too soon to be of the last.
+	if m := now - r.at; !r.again || s.rtt.known && m >= s.rtt.min {
+		if !r.again {
+			s.rate.rtt = max(m-delay, 1)
+		}
+		s.rack.delivered(seq, r, m)
+	}
+	s.rate.acknowledged(now, r)
+	r.place = held
+}
+
+// takeReport handles the blocks of a pure acknowledgement from one of ours.
+func (e *Endpoint) takeReport(now time.Duration, p *report) {
+	s := &e.snd
+	if s.rack.dups != p.dups {
+		// The peer got something twice: what was sent again had not been lost.
+		s.rack.spurious()
+		s.rack.dups = p.dups
+	}
+	for _, b := range p.blocks {
+		if before(b.first, s.una) {
+			b.first = s.una
+		}
+		if before(s.next, b.end) || !before(b.first, b.end) {
+			continue // never sent, or known by now
+		}
+		s.held.add(b.first, b.end, func(first, end uint32) {
+			s.rack.reordering(s, first)
+			for seq := first; seq != end; seq++ {
+				e.acked(now, seq, s.at(seq), p.delay)
+			}
+			s.advance(now)
+		})
+	}
+}
+
+// settle ends a batch of received packets: what the acknowledgements say about
+// losses and about the path.
+func (e *Endpoint) settle(now time.Duration) {
+	s := &e.snd
+	if !e.cfg.Reliable {
+		return
+	}
+	if s.rate.any && s.rate.rtt > 0 {
+		s.rtt.sample(now, s.rate.rtt)
+	}
+	if s.rate.any {
+		e.checkLosses(now)
+	}
+	if sample, ok := s.rate.sample(now, s); ok {
+		e.cfg.Congestion.Acked(now, sample)
+	}
+}
