@@ -112,7 +112,7 @@ func (c *BBR) Acked(now time.Duration, s Sample) {
 	if s.Rate > 0 && (!s.Limited || s.Rate >= c.rate.value()) {
 		c.rate.update(c.round, s.Rate)
 	}
-	expired := now-c.minRTTAt > minRTTLife
+	expired := c.minRTT != math.MaxInt64 && now-c.minRTTAt > minRTTLife
 	if s.RTT > 0 && (s.RTT <= c.minRTT || expired && c.mode == low) {
 		c.minRTT, c.minRTTAt = s.RTT, now
 	}

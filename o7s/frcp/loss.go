@@ -182,15 +182,18 @@ func (e *Endpoint) probeAt() time.Duration {
 	return max(s.lastSent, s.progress) + s.rtt.probe()
 }
 
-// probe has the last packet sent again, before anything else.
+// probe has the last packet sent again, before anything else; while the peer has
+// acknowledged nothing at all the first one, without which it understands no other.
 func (e *Endpoint) probe(now time.Duration) {
 	s := &e.snd
 	s.probes++
 	s.probed = now
 	e.stats.Probes++
-	seq := s.next - 1
-	for s.at(seq).place != flying {
-		seq--
+	seq := s.una
+	if s.rtt.known {
+		for seq = s.next - 1; s.at(seq).place != flying; {
+			seq--
+		}
 	}
 	r := s.at(seq)
 	s.remove(&s.flying, seq, r)

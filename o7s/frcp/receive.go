@@ -275,14 +275,14 @@ func (r *receiver) widen() {
 	r.slots = slots
 }
 
-// grow doubles the window when the peer uses more than half of it, so that the path
-// may need more, and the reader keeps up; at most once per half a window.
+// grow doubles the window when the peer uses more than a quarter of it, so that the path
+// may soon need more, and the reader keeps up; at most once per half a window.
 func (e *Endpoint) grow(seq uint32) {
 	r := &e.rcv
 	if r.window >= uint32(e.cfg.MaxWindow) || r.unread.count > int(r.window/4) || before(r.edge(), seq) {
 		return
 	}
-	if r.edge()-seq > r.window/2 || r.next-r.grown < r.window/2 {
+	if r.edge()-seq > r.window-r.window/4 || r.next-r.grown < r.window/2 {
 		return
 	}
 	r.window *= 2

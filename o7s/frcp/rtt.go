@@ -52,7 +52,7 @@ func (r *rtt) rto() time.Duration {
 		if r.plain {
 			floor = prototypeAckDelay // W13
 		}
-		base = r.srtt + max(r.mdev<<2, floor)
+		base = r.srtt + min(max(r.mdev<<2, floor), maxRTO)
 	}
 	if r.backoff == 0 {
 		return base
@@ -63,7 +63,7 @@ func (r *rtt) rto() time.Duration {
 // probe returns how long after the last packet a tail-loss probe is due.
 func (r *rtt) probe() time.Duration {
 	if !r.known {
-		return startRTO / 2
+		return startRTO / 4
 	}
 	return 2*r.srtt + 2*ackDelay
 }
