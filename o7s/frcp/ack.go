@@ -10,11 +10,16 @@ func (e *Endpoint) takeAck(now time.Duration, ack uint32, delay time.Duration) {
 	if !before(s.una, ack) || before(s.next, ack) { // nothing new, or never sent (W9)
 		return
 	}
+	again := false
 	for ; s.una != ack; s.una++ {
 		r := s.at(s.una)
+		again = again || r.again
 		e.acked(now, s.una, r, delay)
 		e.drop(r.buf)
 		r.buf = nil
+	}
+	if again && !e.cfg.Extended {
+		s.rate.rtt = 0 // the others had only waited for the one that was sent again
 	}
 	s.held.trim(s.una)
 	s.advance(now)

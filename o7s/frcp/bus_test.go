@@ -326,7 +326,8 @@ func describe(m machine) string {
 	if e, ok := m.(*Endpoint); ok {
 		return fmt.Sprintf("%+v", e.Stats())
 	}
-	return fmt.Sprintf("%+v", m)
+	p := m.(*prototype)
+	return fmt.Sprintf("prototype: next %d una %d rwe %d, rnext %d rrwe %d, rto %v, %d timers", p.next, p.una, p.rwe, p.rnext, p.rrwe, p.rto, len(p.timers))
 }
 
 // ours returns a pair of Endpoints that know of each other.

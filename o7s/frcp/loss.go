@@ -149,26 +149,34 @@ func (e *Endpoint) timeout(now time.Duration) {
 		if r := s.at(s.una); r.place == flying {
 			e.lose(now, s.una, r)
 		}
-		s.recover, s.recovers = s.next, true
+		s.recoverTo, s.recoverStep = s.next, 1
 	}
 	s.rack.due = never
 	e.cfg.Congestion.Timeout(now)
 }
 
+// maxRecoverStep bounds how many packets a partial acknowledgement has sent again.
+const maxRecoverStep = 32
+
 // partial continues the recovery after a timeout toward a prototype: an
 // acknowledgement that does not reach what had been sent by then says that the next is missing, too,
-// unless the peer just reads slowly; then it gets a copy.
+// and perhaps more. If the peer just reads slowly it gets copies.
 func (e *Endpoint) partial(now time.Duration) {
 	s := &e.snd
-	if !s.recovers {
+	if s.recoverStep == 0 {
 		return
 	}
-	if !before(s.una, s.recover) {
-		s.recovers = false
+	if !before(s.una, s.recoverTo) {
+		s.recoverStep = 0
 		return
 	}
-	if r := s.at(s.una); r.place == flying && now-r.at > s.rtt.srtt {
-		e.lose(now, s.una, r)
+	s.recoverStep = min(2*s.recoverStep, maxRecoverStep)
+	n := s.recoverStep
+	for seq := s.una; n > 0 && before(seq, s.recoverTo); seq++ {
+		if r := s.at(seq); r.place == flying && now-r.at > s.rtt.srtt {
+			e.lose(now, seq, r)
+			n--
+		}
 	}
 }
 

@@ -93,7 +93,7 @@ func (e *Endpoint) receive(now time.Duration, b *packet.Buffer) {
 		e.receiveAck(now, &h, b.Bytes()[n:])
 	}
 	if h.Flags&FC != 0 {
-		e.snd.takeWindow(h.Window)
+		e.takeWindow(h.Window)
 	}
 	if h.Flags&DATA == 0 {
 		e.drop(b)

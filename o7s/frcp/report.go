@@ -126,11 +126,7 @@ func (e *Endpoint) control(now time.Duration) *packet.Buffer {
 // prototype that waits for it does not always ask (FR-5).
 func (e *Endpoint) repeatLater(now time.Duration, starving bool) {
 	r := &e.rcv
-	limit := updateRepeats
-	if !e.cfg.Reliable {
-		limit = 3 // lost ones are made up by the next
-	}
-	if e.cfg.Extended || e.cfg.Reliable && !starving && r.repeats == 0 || r.repeats >= limit {
+	if e.cfg.Extended || e.cfg.Reliable && !starving && r.repeats == 0 || r.repeats >= updateRepeats {
 		r.updateAt = never
 		return
 	}

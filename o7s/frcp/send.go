@@ -27,14 +27,17 @@ type sender struct {
 	lastSent time.Duration // last transmission of data
 	probes   int           // tail-loss probes since the last progress
 	probed   time.Duration // when the last of them was sent
-	recover  uint32        // end of the recovery after a timeout toward a prototype
-	recovers bool
+	// Recovery after a timeout toward a prototype.
+	recoverTo   uint32 // what was next then
+	recoverStep int    // packets to send again at the next acknowledgement; 0: no recovery
 
 	paceAt  time.Duration // when the pace allows the next packet
 	paced   bool          // a packet waits for that
 	blocked bool          // waits for the peer's window
 	askAt   time.Duration // next rendezvous, while blocked
 	askedAt time.Duration // last one
+	asked   bool          // and not answered yet
+	shift   uint32        // added to the windows of a prototype, see takeWindow
 
 	rate rate
 

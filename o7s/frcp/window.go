@@ -10,16 +10,21 @@ import (
 
 // takeWindow moves the edge of the peer's window (W9): the low 24 bits stand
 // for the nearest number; the edge never goes back, and never far beyond what was sent.
-func (s *sender) takeWindow(low24 uint32) {
-	d := int32((low24-s.edge)<<8) >> 8
-	if d <= 0 {
-		return
-	}
+func (e *Endpoint) takeWindow(low24 uint32) {
+	s := &e.snd
+	d := int32((low24+s.shift-s.edge)<<8) >> 8
 	edge := s.edge + uint32(d)
-	if int32(edge-s.next) > int32(s.limit) {
-		return
+	if d > 0 && int32(edge-s.next) <= int32(s.limit) {
+		s.edge = edge
 	}
-	s.edge = edge
+	if s.blocked && s.asked && !e.cfg.Reliable && !e.cfg.Extended && !before(s.next, edge) {
+		// The prototype counts what it delivered: each packet lost on the way narrows its
+		// window for good, until it is closed for ever. It has answered, so
+		// it gets a few packets more than it wants, now and in future.
+		s.shift += s.next + startWindow - edge
+		s.edge = s.next + startWindow
+	}
+	s.asked = false
 }
 
 // block notes that the window is closed. On a flow without acknowledgements nothing
@@ -56,6 +61,7 @@ func (e *Endpoint) rendezvousDeadline() time.Duration {
 // rendezvous makes a packet that asks the peer for a window.
 func (e *Endpoint) rendezvous(now time.Duration) *packet.Buffer {
 	s := &e.snd
+	s.asked = true
 	s.askedAt, s.askAt = now, now+rendezvousEvery
 	h := Header{Flags: RDVS}
 	e.runFlag(&h)
@@ -63,13 +69,12 @@ func (e *Endpoint) rendezvous(now time.Duration) *packet.Buffer {
 	return e.headerOnly(&h)
 }
 
-// runFlag puts the number to come on a control packet while nothing is
-// outstanding, so that a receiver that hears it first opens the right run (W4).
+// runFlag puts the first number that is not acknowledged on a control packet, so that a
+// receiver that hears it before all data opens the right run (W4). While nothing is
+// outstanding that is the number to come; else a packet with DRF may have been lost.
 func (e *Endpoint) runFlag(h *Header) {
-	if s := &e.snd; !s.outstanding() {
-		h.Flags |= DRF
-		h.Seq = s.next
-	}
+	h.Flags |= DRF
+	h.Seq = e.snd.una
 }
 
 // headerOnly makes a packet of the header alone.
