@@ -25,6 +25,7 @@ type receiver struct {
 	grown    uint32           // next when the window grew last
 	early    []*packet.Buffer
 	gapMoved bool // in this batch a gap appeared or closed
+	fresh    bool // in this batch packets came that were not there before
 
 	finSeen bool          // the end of data has arrived
 	finSeq  uint32        // its number
@@ -194,7 +195,7 @@ func (e *Endpoint) arrive(now time.Duration, h *Header, b *packet.Buffer) {
 				r.apart.trim(r.next)
 			}
 		}
-		r.pending++
+		r.pending, r.fresh = r.pending+1, true
 	case before(seq, r.next):
 		if r.next-seq <= e.snd.limit { // else of another run
 			r.lastData = now
@@ -217,7 +218,7 @@ func (e *Endpoint) arrive(now time.Duration, h *Header, b *packet.Buffer) {
 			r.gapMoved = true
 		}
 		r.apart.add(seq, seq+1, nil)
-		r.pending++
+		r.pending, r.fresh = r.pending+1, true
 	}
 	e.grow(seq)
 }
@@ -307,7 +308,7 @@ func (e *Endpoint) arriveOrdered(now time.Duration, seq uint32, b *packet.Buffer
 	e.stats.Gaps += uint64(seq - r.next)
 	r.next = seq + 1
 	r.unread.push(b)
-	r.pending++
+	r.pending, r.fresh = r.pending+1, true
 }
 
 // Read moves packets, in order, to dst and returns how many. The caller owns

@@ -17,8 +17,12 @@ func (e *Endpoint) weighReport(now time.Duration) {
 	if r.asked {
 		r.asked, r.due = false, true
 	}
-	if r.pending > 0 {
+	if r.fresh {
+		r.fresh = false
 		r.updateAt, r.repeats = never, 0
+		if !e.cfg.Reliable && !e.cfg.Extended {
+			r.updateAt = now + rendezvousEvery // in case it falls silent for lack of a window
+		}
 	}
 	switch {
 	case !e.cfg.Reliable:
