@@ -140,7 +140,7 @@ func (e *Endpoint) run(now time.Duration, h *Header) {
 	r := &e.rcv
 	switch {
 	case !r.open:
-	case h.Flags&DATA == 0 || e.inside(h.Seq) || now-r.lastData < e.receiverLimit():
+	case h.Flags&DATA == 0 || e.inside(h.Seq) || now-r.lastNew < e.receiverLimit():
 		return
 	}
 	for _, b := range r.apart.list {
@@ -151,7 +151,7 @@ func (e *Endpoint) run(now time.Duration, h *Header) {
 	r.apart = ranges{}
 	r.open, r.next, r.grown = true, h.Seq, h.Seq
 	r.told, r.edgeSent = false, h.Seq+e.startWindow()
-	r.lastData, r.pending = now, 0
+	r.lastNew, r.lastData, r.pending = now, now, 0
 	r.finSeen = false
 }
 
@@ -184,7 +184,7 @@ func (e *Endpoint) arrive(now time.Duration, h *Header, b *packet.Buffer) {
 	}
 	switch {
 	case seq == r.next && before(seq, r.edge()) && !r.ended:
-		r.lastData, r.newestAt = now, now
+		r.lastNew, r.lastData, r.newestAt = now, now, now
 		e.inOrder(now, b)
 		if !r.apart.empty() {
 			r.gapMoved = true
@@ -209,7 +209,7 @@ func (e *Endpoint) arrive(now time.Duration, h *Header, b *packet.Buffer) {
 		r.due = true // the peer should know the window
 		e.drop(b)
 	default:
-		r.lastData, r.newestAt = now, now
+		r.lastNew, r.lastData, r.newestAt = now, now, now
 		if !r.put(seq, b) {
 			e.duplicate(b)
 			return
@@ -294,7 +294,6 @@ func (e *Endpoint) grow(seq uint32) {
 // is dropped (spec 30 §3.6).
 func (e *Endpoint) arriveOrdered(now time.Duration, seq uint32, b *packet.Buffer) {
 	r := &e.rcv
-	r.lastData = now
 	if before(seq, r.next) {
 		e.stats.Duplicates++
 		e.drop(b)
@@ -305,6 +304,7 @@ func (e *Endpoint) arriveOrdered(now time.Duration, seq uint32, b *packet.Buffer
 		e.drop(b)
 		return
 	}
+	r.lastNew, r.lastData = now, now
 	e.stats.Gaps += uint64(seq - r.next)
 	r.next = seq + 1
 	r.unread.push(b)
