@@ -20,7 +20,8 @@ type receiver struct {
 	unread   fifo             // in order
 	slots    []*packet.Buffer // reliable: what came behind a gap, by number; nil: nothing yet
 	apart    ranges           // numbers in slots
-	lastData time.Duration    // last packet of the run
+	lastNew  time.Duration    // last packet that was not there before
+	lastData time.Duration    // last packet of the run, copies included
 	newestAt time.Duration    // arrival of the newest packet
 	grown    uint32           // next when the window grew last
 	early    []*packet.Buffer
