@@ -22,15 +22,18 @@ func (e *Endpoint) takeAck(now time.Duration, ack uint32, delay time.Duration) {
 		s.rate.rtt = 0 // the others had only waited for the one that was sent again
 	}
 	s.held.trim(s.una)
-	s.advance(now)
+	s.advance(now, false)
 	e.partial(now)
 }
 
-// advance notes that the peer acknowledged something.
-func (s *sender) advance(now time.Duration) {
+// advance notes that the peer acknowledged something. That a probe
+// arrived does not allow more of them: it should have shown what was lost.
+func (s *sender) advance(now time.Duration, byProbe bool) {
 	s.progress = now
 	s.rtt.backoff = 0
-	s.probes = 0
+	if !byProbe {
+		s.probes = 0
+	}
 }
 
 // acked does the books of one packet that the peer has.
@@ -45,8 +48,9 @@ func (e *Endpoint) acked(now time.Duration, seq uint32, r *record, delay time.Du
 		return
 	}
 	// Of a packet sent more than once nobody knows which copy arrived, unless the
-	// acknowledgement came too soon to be of the last.
-	if m := now - r.at; !r.again || s.rtt.known && m >= s.rtt.min {
+	// acknowledgement came too soon to be of the last; the smallest time known may
+	// have had a queue in it.
+	if m := now - r.at; !r.again || s.rtt.known && m >= s.rtt.min/4*3 {
 		if !r.again {
 			s.rate.rtt = max(m-delay, 1)
 		}
@@ -73,10 +77,12 @@ func (e *Endpoint) takeReport(now time.Duration, p *report) {
 		}
 		s.held.add(b.first, b.end, func(first, end uint32) {
 			s.rack.reordering(s, first)
+			again := true
 			for seq := first; seq != end; seq++ {
+				again = again && s.at(seq).again
 				e.acked(now, seq, s.at(seq), p.delay)
 			}
-			s.advance(now)
+			s.advance(now, again)
 		})
 	}
 }
