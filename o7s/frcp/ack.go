@@ -11,6 +11,7 @@ func (e *Endpoint) takeAck(now time.Duration, ack uint32, delay time.Duration) {
 		return
 	}
 	again := false
+	s.rack.reordering(s, s.una)
 	for ; s.una != ack; s.una++ {
 		r := s.at(s.una)
 		again = again || r.again
@@ -21,6 +22,7 @@ func (e *Endpoint) takeAck(now time.Duration, ack uint32, delay time.Duration) {
 	if again && !e.cfg.Extended {
 		s.rate.rtt = 0 // the others had only waited for the one that was sent again
 	}
+	s.unaAt = now
 	s.held.trim(s.una)
 	s.advance(now, false)
 	e.partial(now)
@@ -48,9 +50,9 @@ func (e *Endpoint) acked(now time.Duration, seq uint32, r *record, delay time.Du
 		return
 	}
 	// Of a packet sent more than once nobody knows which copy arrived, unless the
-	// acknowledgement came too soon to be of the last; the smallest time known may
+	// acknowledgement came too soon to be of the last; the smallest time seen may
 	// have had a queue in it.
-	if m := now - r.at; !r.again || s.rtt.known && m >= s.rtt.min/4*3 {
+	if m := now - r.at; !r.again || s.rtt.known && m >= s.rtt.lowest/4*3 {
 		if !r.again {
 			s.rate.rtt = max(m-delay, 1)
 		}

@@ -61,8 +61,9 @@ const (
 	lowTime     = 200 * time.Millisecond
 	// startPackets is the first window.
 	startPackets = 32
-	// leastPackets keep the peer's acknowledgements coming, which come every ackEvery packets.
-	leastPackets = 2*ackEvery + 4
+	// leastPackets may always be under way, and half of them leave in each
+	// round-trip time: a model that knows too little must not stop the flow.
+	leastPackets = 8
 	// windowSlack is how much time at full rate is added to the window, for timers and
 	// readers that are late and bring acknowledgements in lumps.
 	windowSlack = time.Millisecond
@@ -193,7 +194,11 @@ func (c *BBR) cycle(now time.Duration, s *Sample) {
 
 // set computes pace and window from the model.
 func (c *BBR) set(s *Sample) {
-	pace := c.gain * c.rate.value()
+	packets := float64(leastPackets) / 2
+	if !c.isFull {
+		packets = startPackets
+	}
+	pace := c.gain * max(c.rate.value(), packets*c.segment/c.minRTT.Seconds())
 	if c.isFull || pace > c.pace {
 		c.pace = pace
 	}

@@ -15,6 +15,7 @@ type pipe struct {
 	now  time.Duration
 	in   [64]*packet.Buffer
 	mid  [64]*packet.Buffer
+	lose func() bool
 }
 
 func newPipe(reliable, lend bool, cc Congestion) *pipe {
@@ -55,7 +56,16 @@ func (p *pipe) move(from, to *Endpoint) {
 				p.mid[i] = b.Clone()
 			}
 		}
-		to.Receive(p.now, p.mid[:n])
+		k := 0
+		for _, b := range p.mid[:n] {
+			if p.lose != nil && p.lose() {
+				b.Release()
+				continue
+			}
+			p.mid[k] = b
+			k++
+		}
+		to.Receive(p.now, p.mid[:k])
 	}
 }
 

@@ -46,7 +46,6 @@ type path struct {
 	losing  int
 	lost    int
 	carried int
-	most    time.Duration // longest time between two arrivals
 }
 
 type arrivalEvent struct {
@@ -105,6 +104,7 @@ type bus struct {
 	a, b *node
 	fly  arrivals
 	num  uint64
+	lazy time.Duration // how late timers are
 }
 
 func newBus(t testing.TB, seed uint64, a, b machine, ab, ba path) *bus {
@@ -266,7 +266,7 @@ func (w *bus) next() time.Duration {
 	}
 	for _, n := range []*node{w.a, w.b} {
 		if d, set := n.m.Deadline(); set {
-			at = min(at, max(d, w.now))
+			at = min(at, max(d+w.lazy, w.now))
 		}
 		if n.readStep > 0 && n.m.Readable() > 0 {
 			at = min(at, n.readNext)
@@ -307,7 +307,7 @@ func (w *bus) run(limit time.Duration, done func() bool) bool {
 			if busy {
 				n.m.Receive(w.now, batch)
 			}
-			if d, set := n.m.Deadline(); set && d <= w.now {
+			if d, set := n.m.Deadline(); set && d+w.lazy <= w.now {
 				n.m.Tick(w.now)
 				busy = true
 			}

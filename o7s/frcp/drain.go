@@ -88,6 +88,8 @@ func (e *Endpoint) pick(now time.Duration) (seq uint32, ok bool) {
 	s.paced = false
 	again := s.lost.count > 0
 	switch {
+	case again && s.at(s.una).place == lost:
+		seq = s.una // everything waits for it
 	case again:
 		seq = s.lost.head
 	case s.next == s.end:
@@ -115,7 +117,6 @@ func (e *Endpoint) pick(now time.Duration) (seq uint32, ok bool) {
 // mayFly reports whether congestion control and pace let a packet go.
 func (e *Endpoint) mayFly(now time.Duration, seq uint32, size int) bool {
 	s := &e.snd
-	// The oldest packet is what everything waits for.
 	if s.flying.count > 0 && seq != s.una {
 		if s.rtt.backoff > 0 && s.flying.count >= maxProbes {
 			return false // feel the way until something is acknowledged

@@ -93,11 +93,25 @@ func New(cfg Config) *Endpoint {
 // Err returns why the flow failed, nil while it has not.
 func (e *Endpoint) Err() error { return e.err }
 
-// Tick lets time pass: call it at Deadline, then Drain.
+// Tick lets time pass: call it at Deadline, then Drain. Afterwards Deadline is
+// later than now, even if the driver cannot Drain yet.
 func (e *Endpoint) Tick(now time.Duration) {
 	e.begin()
 	e.checkLosses(now)
 	e.endLinger(now)
+	s, r := &e.snd, &e.rcv
+	if r.dueAt <= now {
+		r.due, r.dueAt = true, never
+	}
+	if r.updateAt <= now {
+		r.due, r.updateAt = true, never
+	}
+	if s.blocked && s.askAt <= now {
+		s.ask, s.askAt = true, never
+	}
+	if s.paceAt <= now {
+		s.paced = false
+	}
 	e.end()
 }
 

@@ -65,7 +65,7 @@ func FuzzReceive(f *testing.F) {
 				write(e, now, "x", "y", "z")
 			case 2: // time passes
 				now += time.Duration(op) * time.Millisecond
-				e.Tick(now)
+				tick(t, e, now)
 			case 3:
 				texts(e, now)
 			case 4: // a run of data near what is expected
@@ -77,7 +77,7 @@ func FuzzReceive(f *testing.F) {
 			case 5:
 				if at, set := e.Deadline(); set {
 					now = max(now, at)
-					e.Tick(now)
+					tick(t, e, now)
 				}
 			case 6:
 				if op > 200 {
@@ -90,6 +90,9 @@ func FuzzReceive(f *testing.F) {
 					b.Append(r.append(nil))
 					receive(e, now, b)
 				}
+			}
+			if op&0x80 != 0 {
+				continue // the lower end is full
 			}
 			for range 20 { // drains come to an end
 				var dst [8]*packet.Buffer
@@ -106,6 +109,15 @@ func FuzzReceive(f *testing.F) {
 		}
 		e.Close()
 	})
+}
+
+// tick also checks that the next deadline is in the future: a driver that cannot
+// drain must not go round for ever.
+func tick(t *testing.T, e *Endpoint, now time.Duration) {
+	e.Tick(now)
+	if at, set := e.Deadline(); set && at <= now {
+		t.Fatalf("at %v the deadline is %v: %+v", now, at, e.Stats())
+	}
 }
 
 // invariants checks what must always hold.

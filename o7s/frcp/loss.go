@@ -33,9 +33,9 @@ func (k *rack) delivered(seq uint32, r *record, rtt time.Duration) {
 	}
 }
 
-// reordering looks whether first, now reported, was overtaken and not lost.
+// reordering looks whether first, now acknowledged, was overtaken and not lost.
 func (k *rack) reordering(s *sender, first uint32) {
-	if k.topSet && before(first, k.top) && !s.at(first).again {
+	if r := s.at(first); k.topSet && before(first, k.top) && !r.again && r.place == flying {
 		k.late = true
 	}
 }
@@ -78,16 +78,21 @@ func (e *Endpoint) detect(now time.Duration) {
 			k.due = due
 			return
 		}
-		e.lose(now, seq, r)
+		e.lose(now, seq, r, false)
 	}
 }
 
-// lose moves a packet under way to the list of lost ones.
-func (e *Endpoint) lose(now time.Duration, seq uint32, r *record) {
+// lose moves a packet under way to the list of lost ones, to its front if it was sent
+// again before those.
+func (e *Endpoint) lose(now time.Duration, seq uint32, r *record, first bool) {
 	s := &e.snd
 	s.remove(&s.flying, seq, r)
 	r.place = lost
-	s.append(&s.lost, seq, r)
+	if first {
+		s.prepend(&s.lost, seq, r)
+	} else {
+		s.append(&s.lost, seq, r)
+	}
 	e.stats.Lost++
 	e.cfg.Congestion.Lost(now, int(r.size))
 }
@@ -99,7 +104,7 @@ func (e *Endpoint) checkLosses(now time.Duration) {
 		return
 	}
 	if s.outstanding() {
-		since := s.at(s.una).first
+		since := max(s.at(s.una).first, s.unaAt)
 		if !e.cfg.Extended {
 			// The prototype acknowledges what was read, which may take long.
 			since = max(since, s.heard)
@@ -122,8 +127,12 @@ func (e *Endpoint) checkLosses(now time.Duration) {
 	}
 }
 
-// timeoutAt returns when the retransmission timeout ends.
+// timeoutAt returns when the retransmission timeout ends; never while what it would
+// send again waits to be sent.
 func (s *sender) timeoutAt() time.Duration {
+	if s.at(s.una).place == lost {
+		return never
+	}
 	oldest := s.flying.head
 	if s.rtt.plain {
 		oldest = s.una // nothing else can make progress
@@ -143,11 +152,11 @@ func (e *Endpoint) timeout(now time.Duration) {
 	s.rtt.backoff++
 	if e.cfg.Extended {
 		for s.flying.count > 0 {
-			e.lose(now, s.flying.head, s.at(s.flying.head))
+			e.lose(now, s.flying.tail, s.at(s.flying.tail), true)
 		}
 	} else {
 		if r := s.at(s.una); r.place == flying {
-			e.lose(now, s.una, r)
+			e.lose(now, s.una, r, false)
 		}
 		s.recoverTo, s.recoverStep = s.next, 1
 	}
@@ -174,7 +183,7 @@ func (e *Endpoint) partial(now time.Duration) {
 	n := s.recoverStep
 	for seq := s.una; n > 0 && before(seq, s.recoverTo); seq++ {
 		if r := s.at(seq); r.place == flying && now-r.at > s.rtt.srtt {
-			e.lose(now, seq, r)
+			e.lose(now, seq, r, false)
 			n--
 		}
 	}

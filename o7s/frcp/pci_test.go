@@ -75,6 +75,16 @@ func TestReportVector(t *testing.T) {
 	if out := want.append(nil); !bytes.Equal(out, wire) {
 		t.Errorf("encodes to %x", out)
 	}
+	// And the whole packet, from an Endpoint.
+	now := time.Hour
+	e := New(Config{Reliable: true, Extended: true, Initial: 7})
+	data := func(seq uint32) *packet.Buffer { return raw(Header{Flags: DATA, Seq: seq}, "x") }
+	receive(e, now, raw(Header{Flags: DRF, Seq: 100}, ""), data(101), data(102), data(105), data(106), data(107), data(108), data(109),
+		data(101), data(102), data(109))
+	got := drainAll(now+500*time.Microsecond, e)
+	if len(got) != 1 || !bytes.Equal(got[0].Bytes(), unhex(t, "8e 000164 00000007 00000064  01 02 0003 000001f4  00000065 00000067  00000069 0000006e")) {
+		t.Errorf("%d packets, %x", len(got), got[0].Bytes())
+	}
 	for name, bad := range map[string]string{
 		"short":   "01 00 0000 000000",
 		"version": "02 00 0000 00000000",

@@ -61,6 +61,15 @@ func (s *ranges) add(first, end uint32, fresh func(first, end uint32)) {
 	s.list = append(s.list[:i+1], s.list[j:]...)
 }
 
+// find returns the block that holds seq.
+func (s *ranges) find(seq uint32) (block, bool) {
+	i := sort.Search(len(s.list), func(i int) bool { return before(seq, s.list[i].end) })
+	if i == len(s.list) || before(seq, s.list[i].first) {
+		return block{}, false
+	}
+	return s.list[i], true
+}
+
 // trim removes all numbers before seq.
 func (s *ranges) trim(seq uint32) {
 	i := 0

@@ -45,6 +45,10 @@ func TestRanges(t *testing.T) {
 					t.Fatalf("reported outside: %v", fresh)
 				}
 			}
+			some := base + rapid.Uint32Range(0, 140).Draw(t, "some")
+			if b, ok := s.find(some); ok != oracle[some] || ok && (before(some, b.first) || !before(some, b.end)) {
+				t.Fatalf("find %d: %v %v", some, b, ok)
+			}
 			count := 0
 			for i, b := range s.list {
 				if i > 0 && !before(s.list[i-1].end, b.first) {

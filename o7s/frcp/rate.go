@@ -27,7 +27,7 @@ func (a *rate) sent(now time.Duration, s *sender, r *record) {
 		a.deliveredAt, a.startedAt = now, now
 	}
 	r.delivered, r.deliveredAt, r.startedAt = a.delivered, a.deliveredAt, a.startedAt
-	r.limited = a.limited != 0
+	r.limited = a.limited != 0 || s.rtt.backoff > 0
 }
 
 // idle notes that the user, not the path, limits the rate.

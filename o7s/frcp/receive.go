@@ -43,7 +43,9 @@ type receiver struct {
 	updateAt time.Duration // when an update of the window is repeated
 	repeats  int
 	dups     uint16
-	turn     int // which blocks come next
+	turn     int                  // which blocks come next
+	recent   [recentPlaces]uint32 // numbers that came apart, the ends of runs
+	recentAt int                  // the last of them
 }
 
 func (r *receiver) init(cfg *Config) {
@@ -88,6 +90,9 @@ func (e *Endpoint) receive(now time.Duration, b *packet.Buffer) {
 	}
 	if h.Flags&RDVS != 0 {
 		e.rcv.asked = e.rcv.open
+		if !e.cfg.Reliable {
+			e.widen() // of the peer's need nothing else can be seen here
+		}
 		e.drop(b)
 		return
 	}
@@ -219,6 +224,7 @@ func (e *Endpoint) arrive(now time.Duration, h *Header, b *packet.Buffer) {
 			r.gapMoved = true
 		}
 		r.apart.add(seq, seq+1, nil)
+		r.joined(seq)
 		r.pending, r.fresh = r.pending+1, true
 	}
 	e.grow(seq)
@@ -248,7 +254,7 @@ func (e *Endpoint) duplicate(b *packet.Buffer) {
 // put keeps a packet behind a gap; false if it is there already.
 func (r *receiver) put(seq uint32, b *packet.Buffer) bool {
 	if len(r.slots) < int(r.window) {
-		r.widen()
+		r.spread()
 	}
 	p := &r.slots[seq&uint32(len(r.slots)-1)]
 	if *p != nil {
@@ -266,8 +272,8 @@ func (r *receiver) take(seq uint32) *packet.Buffer {
 	return b
 }
 
-// widen makes the slots as many as the window has numbers.
-func (r *receiver) widen() {
+// spread makes the slots as many as the window has numbers.
+func (r *receiver) spread() {
 	slots := make([]*packet.Buffer, r.window)
 	for _, b := range r.apart.list {
 		for seq := b.first; seq != b.end; seq++ {
@@ -281,14 +287,17 @@ func (r *receiver) widen() {
 // may soon need more, and the reader keeps up; at most once per half a window.
 func (e *Endpoint) grow(seq uint32) {
 	r := &e.rcv
-	if r.window >= uint32(e.cfg.MaxWindow) || r.unread.count > int(r.window/4) || before(r.edge(), seq) {
-		return
+	if left := int32(r.edge() - seq); left <= int32(r.window-r.window/4) {
+		e.widen()
 	}
-	if r.edge()-seq > r.window-r.window/4 || r.next-r.grown < r.window/2 {
-		return
+}
+
+func (e *Endpoint) widen() {
+	r := &e.rcv
+	if r.window < uint32(e.cfg.MaxWindow) && r.unread.count <= int(r.window/4) && r.next-r.grown >= r.window/2 {
+		r.window *= 2
+		r.grown = r.next
 	}
-	r.window *= 2
-	r.grown = r.next
 }
 
 // arriveOrdered takes a packet of an ordered-only flow: a gap is jumped, what comes late

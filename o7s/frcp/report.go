@@ -3,6 +3,7 @@
 package frcp
 
 import (
+	"slices"
 	"time"
 
 	"o7gw/o7s/packet"
@@ -138,23 +139,39 @@ func (e *Endpoint) repeatLater(now time.Duration, starving bool) {
 	r.repeats++
 }
 
-// appendReport writes the blocks behind the header: half of them the newest, the
-// others taken in turn, so that a lost report does not hide a block for ever.
+// appendReport writes the blocks behind the header: those that packets joined lately, more
+// of them than can have changed since the last report, and the others in turn, so
+// that a lost report hides nothing for ever.
 func (e *Endpoint) appendReport(now time.Duration, b *packet.Buffer) {
 	r := &e.rcv
 	var room [maxBlocks]block
 	p := report{dups: r.dups, delay: now - r.newestAt, blocks: room[:0]}
 	list := r.apart.list
-	if n := len(list); n <= maxBlocks {
+	if len(list) <= maxBlocks {
 		p.blocks = append(p.blocks, list...)
 	} else {
-		p.blocks = append(p.blocks, list[n-maxBlocks/2:]...)
-		older := list[:n-maxBlocks/2]
-		for range maxBlocks / 2 {
+		for i := range recentPlaces {
+			bl, ok := r.apart.find(r.recent[(r.recentAt-i)&(recentPlaces-1)])
+			if ok && !slices.Contains(p.blocks, bl) && len(p.blocks) < maxBlocks*3/4 {
+				p.blocks = append(p.blocks, bl)
+			}
+		}
+		for len(p.blocks) < maxBlocks { // may repeat some of those
 			r.turn++
-			p.blocks = append(p.blocks, older[r.turn%len(older)])
+			p.blocks = append(p.blocks, list[r.turn%len(list)])
 		}
 	}
 	var bytes [blocksFixed + 8*maxBlocks]byte
 	b.Append(p.append(bytes[:0]))
+}
+
+// recentPlaces is how many places are remembered where packets joined blocks; a power of two.
+const recentPlaces = 32
+
+// joined remembers where a packet joined the blocks.
+func (r *receiver) joined(seq uint32) {
+	if r.recent[r.recentAt]+1 != seq {
+		r.recentAt = (r.recentAt + 1) & (recentPlaces - 1)
+	}
+	r.recent[r.recentAt] = seq
 }

@@ -7,13 +7,13 @@ import "time"
 // rtt estimates the round-trip time with the prototype's arithmetic (spec 30
 // §3.9), which is that of Linux. Nothing depends on the peer doing the same.
 type rtt struct {
-	known        bool
-	srtt, mdev   time.Duration
-	min          time.Duration // smallest sample of the last minRTTLife or so
-	minAt        time.Duration
-	plain        bool // toward a prototype
-	backoff      uint // doublings since the last progress
-	latestSample time.Duration
+	known      bool
+	srtt, mdev time.Duration
+	min        time.Duration // smallest sample of the last minRTTLife or so
+	minAt      time.Duration
+	lowest     time.Duration // smallest sample ever
+	plain      bool          // toward a prototype
+	backoff    uint          // doublings since the last progress
 }
 
 // minRTTLife is how long the smallest sample counts: routes change.
@@ -22,9 +22,11 @@ const minRTTLife = 10 * time.Second
 // sample takes a measurement m.
 func (r *rtt) sample(now, m time.Duration) {
 	m = max(m, 1)
-	r.latestSample = m
 	if !r.known || m <= r.min || now-r.minAt > minRTTLife {
 		r.min, r.minAt = m, now
+	}
+	if !r.known || m < r.lowest {
+		r.lowest = m
 	}
 	if !r.known {
 		r.known, r.srtt, r.mdev = true, m, m>>1

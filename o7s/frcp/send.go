@@ -24,6 +24,7 @@ type sender struct {
 	held     ranges // numbers that the peer reported in blocks
 	rack     rack
 	progress time.Duration // last time that something was acknowledged
+	unaAt    time.Duration // last time that una moved
 	lastSent time.Duration // last transmission of data
 	probes   int           // tail-loss probes since the last progress
 	probed   time.Duration // when the last of them was sent
@@ -35,6 +36,7 @@ type sender struct {
 	paced   bool          // a packet waits for that
 	blocked bool          // waits for the peer's window
 	askAt   time.Duration // next rendezvous, while blocked
+	ask     bool          // that time has come
 	askedAt time.Duration // last one
 	asked   bool          // and not answered yet
 	shift   uint32        // added to the windows of a prototype, see takeWindow

@@ -169,3 +169,31 @@ func TestShallowQueue(t *testing.T) {
 		}
 	}
 }
+
+// Short and fast paths, with timers that are late.
+func TestShortPaths(t *testing.T) {
+	for _, c := range []struct {
+		delay, lazy time.Duration
+		rate        float64
+		loss        float64
+	}{
+		{50 * time.Microsecond, 0, 5000 * mbit, 0},
+		{50 * time.Microsecond, 100 * time.Microsecond, 5000 * mbit, 0},
+		{50 * time.Microsecond, time.Millisecond, 5000 * mbit, 0},
+		{50 * time.Microsecond, time.Millisecond, 5000 * mbit, 0.01},
+		{10 * time.Millisecond, time.Millisecond, 1000 * mbit, 0.01},
+	} {
+		a, b := ours(rand.New(rand.NewPCG(1, 2)), bbr)
+		l := path{delay: c.delay, rate: c.rate, queue: 1000000, loss: c.loss}
+		w := newBus(t, 1, a, b, l, l)
+		w.lazy = c.lazy
+		w.a.write = 100000
+		took := w.mustDeliver(time.Minute)
+		rate := float64(w.b.gotBytes) / took.Seconds()
+		t.Logf("%v, timers %v late, loss %v: %.0f of %.0f Mbit/s, RTT %v, longest stall %v, sent again %d, lost %d, timeouts %d, probes %d", c.delay, c.lazy, c.loss, rate/mbit, c.rate/mbit,
+			a.Stats().RTT, w.b.longest, a.stats.Retransmitted, w.a.out.lost, a.stats.Timeouts, a.stats.Probes)
+		if rate < c.rate/2 {
+			t.Errorf("%v, timers %v late, loss %v: %.0f of %.0f Mbit/s", c.delay, c.lazy, c.loss, rate/mbit, c.rate/mbit)
+		}
+	}
+}

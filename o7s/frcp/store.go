@@ -84,6 +84,19 @@ func (s *store) append(l *list, seq uint32, r *record) {
 	l.bytes += int(r.size)
 }
 
+// prepend puts the record in front of the list.
+func (s *store) prepend(l *list, seq uint32, r *record) {
+	if l.count == 0 {
+		l.tail = seq
+	} else {
+		s.at(l.head).prev = seq
+		r.next = l.head
+	}
+	l.head = seq
+	l.count++
+	l.bytes += int(r.size)
+}
+
 // remove takes the record out of the list.
 func (s *store) remove(l *list, seq uint32, r *record) {
 	l.count--

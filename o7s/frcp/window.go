@@ -34,7 +34,7 @@ func (e *Endpoint) block(now time.Duration) {
 	if s.blocked {
 		return
 	}
-	s.blocked = true
+	s.blocked, s.ask = true, false
 	if e.cfg.Reliable {
 		s.askAt = now + rendezvousEvery
 	} else {
@@ -48,7 +48,7 @@ const rendezvousPause = 5 * time.Millisecond
 // askDue reports whether a rendezvous is due (W10).
 func (e *Endpoint) askDue(now time.Duration) bool {
 	s := &e.snd
-	return e.err == nil && s.blocked && s.askAt <= now
+	return e.err == nil && s.blocked && (s.ask || s.askAt <= now)
 }
 
 func (e *Endpoint) rendezvousDeadline() time.Duration {
@@ -61,7 +61,7 @@ func (e *Endpoint) rendezvousDeadline() time.Duration {
 // rendezvous makes a packet that asks the peer for a window.
 func (e *Endpoint) rendezvous(now time.Duration) *packet.Buffer {
 	s := &e.snd
-	s.asked = true
+	s.ask, s.asked = false, true
 	s.askedAt, s.askAt = now, now+rendezvousEvery
 	h := Header{Flags: RDVS}
 	e.runFlag(&h)
