@@ -132,6 +132,8 @@ type Caps uint32
 const (
 	// CapTeardown: the peer understands teardown notices.
 	CapTeardown Caps = 1 << iota
+	// CapFRCP: the peer understands the extensions of FRCP, package frcp.
+	CapFRCP
 )
 
 // PeerAware is implemented by ports that use extensions of the wire format.
