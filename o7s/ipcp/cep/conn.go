@@ -27,6 +27,8 @@ type Conn struct {
 	made      time.Time
 	peer      Info
 
+	counted string // the component in whose number it is; guarded by the manager's mu
+
 	// Touched by calls of the flow alone, which come one at a time.
 	phase phase
 	first []byte // the peer's message

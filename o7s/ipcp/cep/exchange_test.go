@@ -402,11 +402,11 @@ func TestSilentFlows(t *testing.T) {
 			}
 			f.Receive(&readers[i])
 			synctest.Wait()
-			if i != 100 {
+			if i != 100 && i != 900 { // with room, and without
 				continue
 			}
 			start := time.Now()
-			a := w.member("a", mgmt(1))
+			a := w.member(fmt.Sprintf("a%d", i), mgmt(1))
 			c, err := a.Dial(background, "b", cep.Management, qos.Raw)
 			if err != nil || time.Since(start) != 0 {
 				t.Fatalf("behind %d silent flows: %v after %v", i, err, time.Since(start))
@@ -429,7 +429,49 @@ func TestSilentFlows(t *testing.T) {
 				t.Fatalf("silent flow %d is still open", i)
 			}
 		}
-		b.taken(cep.Management, 1)
+		b.taken(cep.Management, 2)
+	})
+}
+
+// A peer that opens connection after connection gets a thousand, and others
+// when some of these have ended.
+func TestManyConnections(t *testing.T) {
+	in(t, sim.Params{}, func(t *testing.T, w *world) {
+		const limit = 1024
+		b := w.member("b", mgmt(2))
+		host := w.layer.Host()
+		hello := mgmt(1).Append(nil)
+		open := func() *lower.Reader {
+			f, err := host.Allocate(background, "b", qos.Raw)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := &lower.Reader{}
+			f.Receive(r)
+			lower.Send(f, hello)
+			synctest.Wait()
+			if r.Ended() {
+				f.Close()
+			}
+			return r
+		}
+		var readers []*lower.Reader
+		for range limit + 100 {
+			readers = append(readers, open())
+		}
+		for i, r := range readers {
+			if r.Ended() != (i >= limit) {
+				t.Fatalf("connection %d: ended %v", i, r.Ended())
+			}
+		}
+		for _, c := range b.taken(cep.Management, limit)[:10] {
+			c.Close()
+		}
+		for i := range 11 {
+			if r := open(); r.Ended() != (i == 10) {
+				t.Fatalf("connection %d after 10 have ended: ended %v", i, r.Ended())
+			}
+		}
 	})
 }
 

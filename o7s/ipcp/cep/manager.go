@@ -27,9 +27,6 @@ import (
 const (
 	// helloTimeout is how long the peer's message may take (spec 10 §6.3).
 	helloTimeout = time.Second
-	// maxGreeting bounds the flows whose first message has not come yet: a
-	// peer that sends none takes one of these places for helloTimeout.
-	maxGreeting = 256
 
 	// keepaliveInterval and keepaliveTimeout are the liveness of flows between
 	// two of ours (CapKeepalive): a neighbour that is gone without a word is
@@ -75,7 +72,8 @@ type Manager struct {
 	running    sync.WaitGroup // goroutines; Add under mu while !closed
 	accepting  bool
 	components map[string]Component
-	greeting   int              // accepted flows without a first message
+	greeting   []*Conn          // accepted, without a first message, oldest first
+	accepted   map[string]int   // by component: connections that peers made
 	conns      map[*Conn]bool   // true: taken by a component
 	last       uint64           // number of the newest
 	kept       map[target]*link // by Connect
@@ -86,6 +84,7 @@ func New(cfg Config) *Manager {
 	m := &Manager{
 		below: cfg.Below, log: cfg.Log, address: cfg.Address, now: cfg.Now, rand: cfg.Rand,
 		components: make(map[string]Component),
+		accepted:   make(map[string]int),
 		conns:      make(map[*Conn]bool),
 		kept:       make(map[target]*link),
 	}
@@ -158,21 +157,10 @@ func (m *Manager) acceptLoop() {
 			continue
 		}
 		pause.reset()
-		if !m.admit() || !m.run(func() { m.accept(f) }) {
-			m.log.Debug("too many flows without a first message")
+		if !m.run(func() { m.accept(f) }) {
 			f.Close()
 		}
 	}
-}
-
-func (m *Manager) admit() bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.greeting >= maxGreeting {
-		return false
-	}
-	m.greeting++
-	return true
 }
 
 // accept reads the first message of a flow and answers it. Nobody else waits for
@@ -180,10 +168,8 @@ func (m *Manager) admit() bool {
 func (m *Manager) accept(f ipcp.Flow) {
 	c := newConn(f, "", m.forget)
 	m.remember(c)
+	m.await(c)
 	own, comp, err := m.greet(c)
-	m.mu.Lock()
-	m.greeting--
-	m.mu.Unlock()
 	if err != nil {
 		m.log.Debug("refused a connection", "name", f.Name(), "err", err)
 		c.Close()
@@ -195,6 +181,7 @@ func (m *Manager) accept(f ipcp.Flow) {
 
 func (m *Manager) greet(c *Conn) (own Info, comp Component, err error) {
 	peer, err := m.hear(m.ctx, c)
+	m.heard(c)
 	if err != nil {
 		return own, comp, err
 	}
@@ -204,6 +191,9 @@ func (m *Manager) greet(c *Conn) (own Info, comp Component, err error) {
 			c.say(no)
 		}
 		return own, comp, fmt.Errorf("no component %q: %w", peer.Component, layer.ErrIPCP)
+	}
+	if !m.admit(c, peer.Component) {
+		return own, comp, fmt.Errorf("%d connections of component %q are enough: %w", maxAccepted, peer.Component, layer.ErrIPCP)
 	}
 	own = comp.Info()
 	own.Ours = peer.Ours // announced only to those who did
@@ -273,6 +263,9 @@ func (m *Manager) forget(c *Conn) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.conns, c)
+	if c.counted != "" {
+		m.accepted[c.counted]--
+	}
 }
 
 // list returns the connections that components have, oldest first.

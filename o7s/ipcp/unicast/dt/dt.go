@@ -137,9 +137,11 @@ func (d *DT) Add(addr uint64, port layer.Port, qs qos.Spec, event func(layer.Eve
 	n.in.init(n)
 	d.mu.Lock()
 	old := *d.neighbours.Load()
-	n.number = firstNumber
-	for slices.ContainsFunc(old, func(o *Neighbour) bool { return o.number == n.number }) {
-		n.number++
+	used := make(map[int]bool, len(old))
+	for _, o := range old {
+		used[o.number] = true
+	}
+	for n.number = firstNumber; used[n.number]; n.number++ {
 	}
 	list := append(slices.Clone(old), n)
 	d.neighbours.Store(&list)
