@@ -21,6 +21,12 @@ const smallLayer = 16
 // at at once when they are back.
 const maxLost = 4096
 
+// maxUnreachable bounds how many members that were lost at the same time the
+// directory is told of: it remembers no more, and finds out about others when they
+// are silent. Somebody who invents a large layer can make it come and go at
+// every turn.
+const maxUnreachable = 1024
+
 // directory drives the DHT machine: it gives it the time and the messages,
 // sends what it has to say, and waits for look-ups.
 type directory struct {
@@ -160,12 +166,17 @@ func (d *directory) reachable() {
 			}
 			delete(d.lost, a)
 		}
+		told := 0
 		for a := range d.known {
-			if !there[a] {
+			if there[a] {
+				continue
+			}
+			if told < maxUnreachable {
 				d.state.Unreachable(now, a)
-				if len(d.lost) < maxLost {
-					d.lost[a] = true
-				}
+				told++
+			}
+			if len(d.lost) < maxLost {
+				d.lost[a] = true
 			}
 		}
 		d.known = there

@@ -34,26 +34,43 @@ func (p *IPCP) query(ctx context.Context, name layer.Hash) error {
 	return err
 }
 
+// findRounds is how often the directory is asked for members to which there is a
+// route.
+const findRounds = 3
+
 // find returns the addresses of members that serve the name and to which there is a
-// route, the latest to register first.
+// route, the latest to register first. Values that lead nowhere, of members that
+// have gone or that somebody made up, do not hide others: the directory looks
+// farther when it knows that they are wrong.
 func (m *member) find(ctx context.Context, name layer.Hash) ([]uint64, error) {
-	all, err := m.dir.lookup(ctx, name)
-	if err != nil {
-		return nil, err
-	}
-	if len(all) == 0 {
-		return nil, layer.ErrNoName
-	}
-	var near []uint64
-	for _, a := range all {
-		if m.dt.Reachable(a) {
-			near = append(near, a)
+	nowhere := make(map[uint64]bool)
+	for range findRounds {
+		all, err := m.dir.lookup(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		var near []uint64
+		for _, a := range all {
+			if m.dt.Reachable(a) {
+				near = append(near, a)
+			}
+		}
+		if len(near) > 0 {
+			return near, nil
+		}
+		known := len(nowhere)
+		for _, a := range all {
+			nowhere[a] = true
+			m.dir.forget(name, a)
+		}
+		if len(nowhere) == known { // there are no others
+			break
 		}
 	}
-	if len(near) == 0 {
-		return nil, fmt.Errorf("%d members serve the name, but there is no route to any: %w", len(all), layer.ErrNoName)
+	if len(nowhere) > 0 {
+		return nil, fmt.Errorf("%d members serve the name, but there is no route to any: %w", len(nowhere), layer.ErrNoName)
 	}
-	return near, nil
+	return nil, layer.ErrNoName
 }
 
 // allocate asks one member after the other that serves the name.
