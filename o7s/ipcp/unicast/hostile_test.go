@@ -31,7 +31,6 @@ type intruder struct {
 
 	mu  sync.Mutex
 	got [][]byte
-	end bool
 }
 
 func (i *intruder) Packets(pkts []*packet.Buffer) {
@@ -45,22 +44,12 @@ func (i *intruder) Packets(pkts []*packet.Buffer) {
 	}
 }
 
-func (i *intruder) Event(e layer.Event) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	i.end = i.end || e == layer.Closed
-}
+func (i *intruder) Event(layer.Event) {}
 
 func (i *intruder) received() int {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	return len(i.got)
-}
-
-func (i *intruder) ended() bool {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	return i.end
 }
 
 func (i *intruder) send(msgs ...[]byte) {
