@@ -203,7 +203,7 @@ func (e *Endpoint) arrive(now time.Duration, h *Header, b *packet.Buffer) {
 		}
 		r.pending, r.fresh = r.pending+1, true
 	case before(seq, r.next):
-		if r.next-seq <= e.snd.limit { // else of another run
+		if r.next-seq <= farthest { // else of another run
 			r.lastData = now
 		}
 		e.duplicate(b)

@@ -18,7 +18,7 @@ type sender struct {
 	store
 	una, next, end uint32
 	edge           uint32 // first number that may not be sent
-	limit          uint32 // most packets beyond una, whatever the peer's window
+	limit          uint32 // most packets beyond una, whatever the peer's window: they take memory
 
 	rtt      rtt
 	held     ranges // numbers that the peer reported in blocks
@@ -56,7 +56,7 @@ func (s *sender) init(cfg *Config) {
 		start = plainWindow
 	}
 	s.edge = s.una + start
-	s.limit = 1 << 16
+	s.limit = uint32(max(cfg.MaxWindow, 4*plainWindow))
 	s.rtt.plain = !cfg.Extended
 	s.rack.init()
 	s.askAt, s.askedAt = never, -rendezvousPause

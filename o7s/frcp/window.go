@@ -14,7 +14,7 @@ func (e *Endpoint) takeWindow(low24 uint32) {
 	s := &e.snd
 	d := int32((low24+s.shift-s.edge)<<8) >> 8
 	edge := s.edge + uint32(d)
-	if d > 0 && int32(edge-s.next) <= int32(s.limit) {
+	if d > 0 && int32(edge-s.next) <= farthest {
 		s.edge = edge
 	}
 	if s.blocked && s.asked && !e.cfg.Reliable && !e.cfg.Extended && !before(s.next, edge) {
