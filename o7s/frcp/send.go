@@ -32,19 +32,20 @@ type sender struct {
 	recoverTo   uint32 // what was next then
 	recoverStep int    // packets to send again at the next acknowledgement; 0: no recovery
 
-	paceAt  time.Duration // when the pace allows the next packet
-	paced   bool          // a packet waits for that
-	blocked bool          // waits for the peer's window
-	askAt   time.Duration // next rendezvous, while blocked
-	ask     bool          // that time has come
-	askedAt time.Duration // last one
-	asked   bool          // and not answered yet
-	shift   uint32        // added to the windows of a prototype, see takeWindow
+	paceAt    time.Duration // when the pace allows the next packet
+	paced     bool          // a packet waits for that
+	blocked   bool          // waits for the peer's window
+	blockedAt time.Duration // since then
+	askAt     time.Duration // next rendezvous, while blocked
+	ask       bool          // that time has come
+	askedAt   time.Duration // last one
+	asked     bool          // and not answered yet
+	shift     uint32        // added to the windows of a prototype, see takeWindow
 
 	rate rate
 
 	active   bool          // something was ever sent
-	heard    time.Duration // last packet of the peer
+	heard    time.Duration // last packet of the peer, keepalives included
 	finished bool          // Finish was called
 	finSeq   uint32        // number of the end of data, if Extended
 }
