@@ -5,7 +5,6 @@ package frcp
 import (
 	"bytes"
 	"container/heap"
-	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -117,15 +116,21 @@ func newBus(t testing.TB, seed uint64, a, b machine, ab, ba path) *bus {
 	return w
 }
 
-// content fills p with what the i-th packet has to carry.
-func content(p []byte, i uint64) {
-	var word [8]byte
-	x := i*0x9e3779b97f4a7c15 + uint64(len(p))
-	for len(p) > 0 {
-		binary.LittleEndian.PutUint64(word[:], x)
-		p = p[copy(p, word[:]):]
-		x = x*6364136223846793005 + 1442695040888963407
+// noise is what packets carry.
+var noise = func() []byte {
+	p := make([]byte, 1<<17)
+	rng := rand.New(rand.NewPCG(1, 12))
+	for i := range p {
+		p[i] = byte(rng.Uint32())
 	}
+	return p
+}()
+
+// content returns what the i-th packet has to carry: no two packets near each other are
+// alike.
+func content(size int, i uint64) []byte {
+	at := i * 7919 % uint64(len(noise)-1<<16)
+	return noise[at : at+uint64(size)]
 }
 
 // app lets the application of n read and write.
@@ -160,7 +165,7 @@ func (w *bus) app(n *node) {
 			if n.fill != nil {
 				n.fill(b.Bytes())
 			} else {
-				content(b.Bytes(), n.written+uint64(i))
+				copy(b.Bytes(), content(size, n.written+uint64(i)))
 			}
 			n.scratch[i] = b
 		}
@@ -179,12 +184,11 @@ func (w *bus) check(n *node, b *packet.Buffer) {
 		n.gotBytes += int64(b.Len())
 		return
 	}
-	want := make([]byte, b.Len())
 	for {
 		if n.got >= n.peer.written {
 			w.t.Fatalf("%v: packet of %d bytes that was never written, or again", w.now, b.Len())
 		}
-		if content(want, n.got); b.Len() == n.peer.size(n.got) && bytes.Equal(want, b.Bytes()) {
+		if b.Len() == n.peer.size(n.got) && bytes.Equal(content(b.Len(), n.got), b.Bytes()) {
 			break
 		}
 		if !n.gap {

@@ -146,3 +146,16 @@ func TestCloseReleasesEverything(t *testing.T) {
 		e.Close()
 	}
 }
+
+// If only one side takes the other for one of ours, since somebody on the path
+// removed an announcement, data flows all the same.
+func TestOneSidedExtension(t *testing.T) {
+	for _, loss := range []float64{0, 0.1} {
+		a, _ := ours(rand.New(rand.NewPCG(1, 7)), nil)
+		b := plain(true, 99)
+		l := path{delay: 3 * time.Millisecond, loss: loss}
+		w := newBus(t, 1, a, b, l, l)
+		w.a.write, w.b.write = 2000, 2000
+		w.mustDeliver(5 * time.Minute)
+	}
+}

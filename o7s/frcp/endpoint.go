@@ -34,8 +34,8 @@ type Config struct {
 	Lend bool
 }
 
-// ErrTimeout: a packet was sent again and again for R (120 s) and never
-// acknowledged. The flow is of no use any more.
+// ErrTimeout: a packet was sent again and again, or the peer asked for its
+// window, for R (120 s), and there was no answer. The flow is of no use any more.
 var ErrTimeout = errors.New("frcp: the peer acknowledges nothing")
 
 // Endpoint is one end of a flow. The zero value is unusable; use New. Its
@@ -98,6 +98,7 @@ func (e *Endpoint) Err() error { return e.err }
 func (e *Endpoint) Tick(now time.Duration) {
 	e.begin()
 	e.checkLosses(now)
+	e.checkPeer(now)
 	e.endLinger(now)
 	s, r := &e.snd, &e.rcv
 	if r.dueAt <= now {

@@ -37,6 +37,9 @@ const (
 	plainWindow = 256
 	// startWindow is what may be sent before the peer's first window, in packets.
 	startWindow = 64
+	// farthest is how far numbers of one run may lie apart, in packets: the widest window that
+	// is believed.
+	farthest = 1 << 16
 	// rendezvousEvery is the interval at which a sender without window asks
 	// for one (W10).
 	rendezvousEvery = 100 * time.Millisecond

@@ -30,7 +30,7 @@ func TestWithPrototype(t *testing.T) {
 				e := plain(true, rand.New(rand.NewPCG(seed, 5)).Uint32())
 				p := newPrototype(seed, true)
 				w := newBus(t, seed, e, p, c.p, c.p)
-				w.a.write, w.b.write = 2000, 2000
+				w.a.write, w.b.write = 1000, 1000
 				if c.p.loss > 0.1 {
 					w.b.write = 100 // its timeout doubles until it gives up (FR-12)
 				}
@@ -42,10 +42,10 @@ func TestWithPrototype(t *testing.T) {
 					p := newPrototype(seed, true)
 					w := newBus(t, seed, e, p, c.p, c.p)
 					if direction == "we send" {
-						w.a.write = 2000
+						w.a.write = 1000
 					} else {
 						p.asks = false // must not depend on it
-						w.b.write = 2000
+						w.b.write = 1000
 						if c.p.loss > 0.1 {
 							w.b.write = 200
 						}
@@ -73,15 +73,15 @@ func TestOrderedWithPrototype(t *testing.T) {
 			if !weSend {
 				from, to = w.b, w.a
 			}
-			from.write = 20000
+			from.write = 8000
 			took := w.now
 			if !w.run(5*time.Minute, func() bool { return from.write == 0 && len(w.fly) == 0 }) {
 				t.Fatalf("loss %v, we send %v: stuck with %d left: %s", loss, weSend, from.write, describe(w.a.m))
 			}
 			took = w.now - took
 			lost := uint64(from.out.lost)
-			t.Logf("loss %v, we send %v: %v, %d of 20000 arrived", loss, weSend, took, to.got)
-			if to.got+lost+300 < 20000 {
+			t.Logf("loss %v, we send %v: %v, %d of 8000 arrived", loss, weSend, took, to.got)
+			if to.got+lost+300 < 8000 {
 				t.Errorf("loss %v, we send %v: read up to %d, lost %d", loss, weSend, to.got, lost)
 			}
 		}

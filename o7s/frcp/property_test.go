@@ -87,7 +87,7 @@ func TestEveryByteOnceInOrder(t *testing.T) {
 // TestChecksums sends a long stream over a path that loses, reorders and duplicates, and compares
 // checksums. O7S_FRCP_GIGABYTES=10 is the full figure.
 func TestChecksums(t *testing.T) {
-	bytes := int64(60e6)
+	bytes := int64(30e6)
 	if s := os.Getenv("O7S_FRCP_GIGABYTES"); s != "" {
 		n, err := strconv.ParseInt(s, 10, 64)
 		if err != nil {

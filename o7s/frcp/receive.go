@@ -24,9 +24,9 @@ type receiver struct {
 	lastData time.Duration    // last packet of the run, copies included
 	newestAt time.Duration    // arrival of the newest packet
 	grown    uint32           // next when the window grew last
-	early    []*packet.Buffer
-	gapMoved bool // in this batch a gap appeared or closed
-	fresh    bool // in this batch packets came that were not there before
+	early    []*packet.Buffer // what came before the run was open
+	gapMoved bool             // in this batch a gap appeared or closed
+	fresh    bool             // in this batch packets came that were not there before
 
 	finSeen bool          // the end of data has arrived
 	finSeq  uint32        // its number
@@ -77,14 +77,15 @@ func (e *Endpoint) Receive(now time.Duration, pkts []*packet.Buffer) {
 
 func (e *Endpoint) receive(now time.Duration, b *packet.Buffer) {
 	h, n, err := ParseHeader(b.Bytes())
+	if b.Len() > 0 && err != nil {
+		e.stats.Malformed++ // W1
+	} else {
+		e.snd.heard = now // an empty one is a keepalive
+	}
 	if err != nil || e.err != nil {
-		if b.Len() > 0 && err != nil {
-			e.stats.Malformed++ // W1; an empty one is a keepalive
-		}
 		e.drop(b)
 		return
 	}
-	e.snd.heard = now
 	if h.Flags&DRF != 0 {
 		e.run(now, &h)
 	}
@@ -106,12 +107,12 @@ func (e *Endpoint) receive(now time.Duration, b *packet.Buffer) {
 		e.drop(b)
 		return
 	}
+	if !e.rcv.open && e.cfg.Reliable && len(e.rcv.early) < earlyPackets {
+		e.rcv.early = append(e.rcv.early, b)
+		return
+	}
 	e.stats.Received++
 	if !e.rcv.open {
-		if e.cfg.Reliable && len(e.rcv.early) < earlyPackets {
-			e.rcv.early = append(e.rcv.early, b)
-			return
-		}
 		e.stats.Outside++
 		e.drop(b)
 		return
@@ -203,7 +204,7 @@ func (e *Endpoint) arrive(now time.Duration, h *Header, b *packet.Buffer) {
 		}
 		r.pending, r.fresh = r.pending+1, true
 	case before(seq, r.next):
-		if r.next-seq <= e.snd.limit { // else of another run
+		if r.next-seq <= farthest { // else of another run
 			r.lastData = now
 		}
 		e.duplicate(b)

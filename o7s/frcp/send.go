@@ -18,7 +18,7 @@ type sender struct {
 	store
 	una, next, end uint32
 	edge           uint32 // first number that may not be sent
-	limit          uint32 // most packets beyond una, whatever the peer's window
+	limit          uint32 // most packets beyond una, whatever the peer's window: they take memory
 
 	rtt      rtt
 	held     ranges // numbers that the peer reported in blocks
@@ -32,19 +32,20 @@ type sender struct {
 	recoverTo   uint32 // what was next then
 	recoverStep int    // packets to send again at the next acknowledgement; 0: no recovery
 
-	paceAt  time.Duration // when the pace allows the next packet
-	paced   bool          // a packet waits for that
-	blocked bool          // waits for the peer's window
-	askAt   time.Duration // next rendezvous, while blocked
-	ask     bool          // that time has come
-	askedAt time.Duration // last one
-	asked   bool          // and not answered yet
-	shift   uint32        // added to the windows of a prototype, see takeWindow
+	paceAt    time.Duration // when the pace allows the next packet
+	paced     bool          // a packet waits for that
+	blocked   bool          // waits for the peer's window
+	blockedAt time.Duration // since then
+	askAt     time.Duration // next rendezvous, while blocked
+	ask       bool          // that time has come
+	askedAt   time.Duration // last one
+	asked     bool          // and not answered yet
+	shift     uint32        // added to the windows of a prototype, see takeWindow
 
 	rate rate
 
 	active   bool          // something was ever sent
-	heard    time.Duration // last packet of the peer
+	heard    time.Duration // last packet of the peer, keepalives included
 	finished bool          // Finish was called
 	finSeq   uint32        // number of the end of data, if Extended
 }
@@ -56,7 +57,7 @@ func (s *sender) init(cfg *Config) {
 		start = plainWindow
 	}
 	s.edge = s.una + start
-	s.limit = 1 << 16
+	s.limit = uint32(max(cfg.MaxWindow, 4*plainWindow))
 	s.rtt.plain = !cfg.Extended
 	s.rack.init()
 	s.askAt, s.askedAt = never, -rendezvousPause

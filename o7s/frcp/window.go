@@ -14,7 +14,7 @@ func (e *Endpoint) takeWindow(low24 uint32) {
 	s := &e.snd
 	d := int32((low24+s.shift-s.edge)<<8) >> 8
 	edge := s.edge + uint32(d)
-	if d > 0 && int32(edge-s.next) <= int32(s.limit) {
+	if d > 0 && int32(edge-s.next) <= farthest {
 		s.edge = edge
 	}
 	if s.blocked && s.asked && !e.cfg.Reliable && !e.cfg.Extended && !before(s.next, edge) {
@@ -34,7 +34,7 @@ func (e *Endpoint) block(now time.Duration) {
 	if s.blocked {
 		return
 	}
-	s.blocked, s.ask = true, false
+	s.blocked, s.blockedAt, s.ask = true, now, false
 	if e.cfg.Reliable {
 		s.askAt = now + rendezvousEvery
 	} else {
@@ -44,6 +44,13 @@ func (e *Endpoint) block(now time.Duration) {
 
 // rendezvousPause is the least time between two requests for a window.
 const rendezvousPause = 5 * time.Millisecond
+
+// checkPeer gives up when nothing at all has come for R while the peer was asked for its window.
+func (e *Endpoint) checkPeer(now time.Duration) {
+	if s := &e.snd; s.blocked && now-max(s.heard, s.blockedAt) > retransmitLimit {
+		e.fail(ErrTimeout)
+	}
+}
 
 // askDue reports whether a rendezvous is due (W10).
 func (e *Endpoint) askDue(now time.Duration) bool {

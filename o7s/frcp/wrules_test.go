@@ -248,6 +248,7 @@ func TestW10RendezvousAsLongAsItTakes(t *testing.T) {
 				t.Fatal("gives up")
 			}
 			now = at
+			receive(e, now, buffer(nil)) // it lives, and that is all
 			e.Tick(now)
 			for _, h := range headers(t, now, e) {
 				want(t, h, Header{Flags: RDVS | DRF, Seq: 1000 + startWindow})
@@ -263,6 +264,23 @@ func TestW10RendezvousAsLongAsItTakes(t *testing.T) {
 		}
 		receive(e, now, raw(Header{Flags: FC, Window: 1000 + 256}, ""))
 		want(t, len(headers(t, now, e)), 6)
+
+		// It stops only when nothing at all has come for R.
+		for range 300 {
+			write(e, now, "a")
+			headers(t, now, e)
+		}
+		receive(e, now, raw(Header{Flags: ACK, Ack: 1000 + 256}, ""))
+		headers(t, now, e)
+		blocked := now
+		for e.Err() == nil {
+			now, _ = e.Deadline()
+			e.Tick(now)
+			headers(t, now, e)
+		}
+		if now-blocked < retransmitLimit || now-blocked > retransmitLimit+time.Second {
+			t.Errorf("gives up after %v", now-blocked)
+		}
 
 		// The other side answers at once.
 		r := plain(reliable, 1)
