@@ -22,6 +22,20 @@ type Attachment struct {
 	// Exactly one of Port and Ring is set.
 	Port layer.Port
 	Ring *ring.End
+	// Direct: the ring leads to another process of this node. It loses
+	// nothing, keeps order and is private, so it needs no help.
+	Direct bool
+	// Server: this end accepted the flow.
+	Server bool
+	// PeerCaps is what the peer announced.
+	PeerCaps layer.Caps
+	// Shim: nothing beneath the flow avoids congestion, so FRCP has to.
+	Shim bool
+	// Cipher is the number of the packet cipher (package crypt), 0 if the flow is
+	// not encrypted, and Key its 32 bytes.
+	Cipher uint16
+	Key    []byte
+	Peer   string // authenticated name of the peer, "" if there is none
 	// Lost returns why the IRM is gone, nil if it is not: a ring whose other
 	// side died with it did not end as the peer wanted. May be nil.
 	Lost func() error
