@@ -165,6 +165,22 @@ func (e *End) PeerDown() bool { return e.isSet(e.peer, stateDown) }
 // Packets may still be unread.
 func (e *End) PeerClosed() bool { return e.bell.hungUp.Load() || e.isSet(e.peer, stateClosed) }
 
+// Finish says that nothing more will be written: the other side reads what
+// was, and then io.EOF.
+func (e *End) Finish() {
+	e.wmu.Lock() // behind the write under way
+	defer e.wmu.Unlock()
+	if e.usable() != nil {
+		return
+	}
+	e.mine.Or(stateFinished)
+	e.bell.ring()
+}
+
+// PeerFinished reports whether the other side writes nothing more. Packets may
+// still be unread.
+func (e *End) PeerFinished() bool { return e.isSet(e.peer, stateFinished) }
+
 // PeerDied reports whether the other side has gone without having closed its
 // End.
 func (e *End) PeerDied() bool { return e.bell.hungUp.Load() && !e.isSet(e.peer, stateClosed) }

@@ -43,6 +43,7 @@ const (
 const (
 	stateClosed = 1 << iota
 	stateDown
+	stateFinished // writes nothing more
 )
 
 // fileSize returns the size of the memory file with rings of size bytes.

@@ -17,6 +17,8 @@ type Port struct {
 	r       layer.Receiver
 	pacer   layer.Pacer // nil: none
 	revive  func()      // for pacer, made once
+	hasRoom func()      // nil: nobody asks for room
+	asked   atomic.Bool // somebody waits for hasRoom
 	dropped atomic.Uint64
 	closed  atomic.Bool
 
@@ -32,16 +34,7 @@ func NewPort(e *End, p *Poller) *Port { return &Port{e: e, p: p} }
 
 // Send copies the packets into the ring. What does not fit is dropped.
 func (q *Port) Send(pkts []*packet.Buffer) {
-	for rest := pkts; len(rest) > 0; {
-		n, err := q.e.WriteBatch(rest, NoWait)
-		rest = rest[n:]
-		if err != ErrTooLong {
-			q.dropped.Add(uint64(len(rest)))
-			break
-		}
-		q.dropped.Add(1) // that one alone
-		rest = rest[1:]
-	}
+	q.Copy(pkts)
 	packet.ReleaseBatch(pkts)
 }
 
@@ -81,6 +74,9 @@ func (q *Port) Close() error {
 // serve hands over one batch, or what has changed. It reports false while the
 // pacer is paused.
 func (q *Port) serve() bool {
+	if q.hasRoom != nil && q.asked.Load() {
+		q.hasRoom()
+	}
 	if q.pacer != nil && q.e.Readable() && q.pacer.Paused(q.revive) {
 		return false
 	}

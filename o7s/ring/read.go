@@ -10,8 +10,8 @@ import (
 )
 
 // Read waits for a packet and copies it into p; what does not fit is dropped,
-// and reported. After the other side has closed and everything is read it
-// returns io.EOF.
+// and reported. After the other side has finished or closed and everything is
+// read it returns io.EOF.
 func (e *End) Read(p []byte, stop Stop) (n int, truncated bool, err error) {
 	return e.readInto(p, false, stop)
 }
@@ -70,7 +70,7 @@ func (e *End) told() {
 // awaitPacket waits after the ring was found empty.
 func (e *End) awaitPacket(stop Stop) error {
 	// In this order: what was written before the other side left is seen.
-	if e.gone() && !e.in.unread() {
+	if (e.gone() || e.peer.Load()&stateFinished != 0) && !e.in.unread() {
 		return io.EOF
 	}
 	if e.down() {

@@ -50,6 +50,8 @@ var (
 	ErrClosed = net.ErrClosed
 	// ErrPeerClosed: the other side closed, or its process died.
 	ErrPeerClosed = fmt.Errorf("ring: closed by the other side: %w", syscall.EPIPE)
+	// ErrFinished: a write after Finish.
+	ErrFinished = fmt.Errorf("ring: closed for writing: %w", syscall.EPIPE)
 	// ErrTooLong: the packet exceeds MaxPacket.
 	ErrTooLong = fmt.Errorf("ring: packet too long: %w", syscall.EMSGSIZE)
 	// ErrCorrupt: the other side has put something impossible into the memory.

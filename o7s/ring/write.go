@@ -102,6 +102,9 @@ func (e *End) writable() error {
 	if e.gone() {
 		return ErrPeerClosed
 	}
+	if e.mine.Load()&stateFinished != 0 {
+		return ErrFinished
+	}
 	if e.down() {
 		return ErrDown
 	}
