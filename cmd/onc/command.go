@@ -94,6 +94,8 @@ func (c *command) interrupt() {
 	c.in.Close()
 }
 
+func (c *command) waiting() int { return 0 }
+
 func (c *command) close() error {
 	c.interrupt()
 	return c.wait()

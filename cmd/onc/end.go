@@ -30,6 +30,9 @@ type end interface {
 	traits() traits
 	// interrupt ends calls of Read under way and those to come.
 	interrupt()
+	// waiting returns how many bytes Read could have given that no other flow
+	// will get.
+	waiting() int
 	close() error
 }
 

@@ -134,9 +134,6 @@ func (s *session) sendLines(ctx context.Context, r *bufio.Reader) error {
 		case err != nil:
 			return err
 		case s.opt.interval > 0 && !s.pause(ctx):
-			if r.Buffered() > 0 && !s.opt.keep { // kept for the next flow
-				return &unsentError{context.Cause(ctx)}
-			}
 			return context.Cause(ctx)
 		}
 	}

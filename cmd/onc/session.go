@@ -124,8 +124,13 @@ func (s *session) sending(ctx context.Context) (unsent error) {
 			s.over(err)
 		}
 		return err
-	case err != nil && ctx.Err() == nil:
+	case err == nil:
+	case ctx.Err() == nil:
 		s.over(err)
+	case context.Cause(ctx) == errOver:
+		if n := s.end.waiting(); n > 0 {
+			return &unsentError{fmt.Errorf("%d bytes waited when the flow was over", n)}
+		}
 	}
 	return nil
 }

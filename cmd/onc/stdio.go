@@ -70,6 +70,18 @@ func (s *stdio) finished() (bool, error) { return false, nil }
 func (s *stdio) interrupt()              { s.in.interrupt() }
 func (s *stdio) close() error            { return s.in.close() }
 
+// waiting is 0 at a terminal: what was typed ahead is no matter.
+func (s *stdio) waiting() int {
+	if s.keep || s.in.ended || isTerminal(s.in.file) {
+		return 0
+	}
+	n := s.in.waiting()
+	if s.buf != nil {
+		n += s.buf.Buffered()
+	}
+	return n
+}
+
 // errInterrupted is returned by an input that was interrupted.
 var errInterrupted = errors.New("interrupted")
 
@@ -138,6 +150,18 @@ func (in *input) read(fd int, p []byte) (int, error) {
 			return n, nil
 		}
 	}
+}
+
+// waiting returns how many bytes are there to be read, as far as the kernel
+// tells.
+func (in *input) waiting() int {
+	c, err := in.file.SyscallConn()
+	if err != nil {
+		return 0
+	}
+	n := 0
+	c.Control(func(fd uintptr) { n, _ = unix.IoctlGetInt(int(fd), unix.TIOCINQ) })
+	return n
 }
 
 // interrupt ends Read until resume.

@@ -39,4 +39,6 @@ func (t *tcp) finished() (bool, error) { return false, nil }
 
 func (t *tcp) interrupt() { t.conn.SetDeadline(time.Unix(1, 0)) }
 
+func (t *tcp) waiting() int { return 0 }
+
 func (t *tcp) close() error { return t.conn.Close() }
