@@ -7,10 +7,10 @@ import (
 	"errors"
 	"net"
 	"sync"
-	"time"
 
 	"o7gw/gateway/tunnel"
 	"o7gw/o7s"
+	"o7gw/o7s/qos"
 )
 
 // daemon gives tunnels the flows of a running irmd. When that goes, the next
@@ -55,13 +55,13 @@ func (d *daemon) lost(n network, err error) bool {
 	return true
 }
 
-func (d *daemon) Dial(ctx context.Context, name string, timeout time.Duration) (tunnel.Flow, error) {
+func (d *daemon) Dial(ctx context.Context, name string, qs qos.Spec) (tunnel.Flow, error) {
 	for again := true; ; again = false {
 		n, err := d.connect(ctx)
 		if err != nil {
 			return nil, err
 		}
-		f, err := n.Dial(ctx, name, timeout)
+		f, err := n.Dial(ctx, name, qs)
 		if err == nil || !d.lost(n, err) || !again {
 			return f, err
 		}

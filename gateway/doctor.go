@@ -240,7 +240,7 @@ func reach(ctx context.Context, file *config.File) []Finding {
 			continue
 		}
 		c, cancel := context.WithTimeout(ctx, reachLimit)
-		f, err := g.net.Dial(c, t.Connect, t.Timeout)
+		f, err := g.net.Dial(c, t.Connect, t.FlowQoS())
 		cancel()
 		if err != nil {
 			found = append(found, Finding{subject, Bad, fmt.Sprintf("name %s is not reachable: %v", t.Connect, err),

@@ -4,7 +4,6 @@ package gateway
 
 import (
 	"context"
-	"time"
 
 	"o7gw/gateway/tunnel"
 	"o7gw/o7s"
@@ -15,7 +14,7 @@ import (
 type network struct {
 	stack *o7s.Stack
 	// rings: the flows are rings to a daemon, of which writes may have to wait
-	// for room. A layer in this process drops what is too much.
+	// for room. A raw flow on a layer in this process drops what is too much.
 	rings bool
 }
 
@@ -23,10 +22,7 @@ type network struct {
 // daemon.
 func NewNetwork(s *o7s.Stack) tunnel.Network { return network{s, true} }
 
-func (n network) Dial(ctx context.Context, name string, timeout time.Duration) (tunnel.Flow, error) {
-	// Raw: IP does its own recovery, and a second one below would fight it.
-	qs := qos.Raw
-	qs.Timeout = uint32(timeout.Milliseconds())
+func (n network) Dial(ctx context.Context, name string, qs qos.Spec) (tunnel.Flow, error) {
 	f, err := n.stack.Dial(ctx, name, o7s.WithQoS(qs))
 	if err != nil {
 		return nil, err
@@ -35,7 +31,7 @@ func (n network) Dial(ctx context.Context, name string, timeout time.Duration) (
 }
 
 func (n network) flow(f *o7s.Flow) tunnel.Flow {
-	if n.rings {
+	if n.rings || f.QoS().Reliable() {
 		return &patient{limitedWriter: f, limit: patience}
 	}
 	return f

@@ -12,7 +12,8 @@ import (
 	"o7gw/o7s/packet"
 )
 
-// patience is how long a write waits for the daemon to make room in the ring.
+// patience is how long a write waits for the daemon to make room in the ring,
+// or for the peer of a reliable flow to acknowledge something.
 // Meanwhile the queue of the TUN device fills, and TCP slows down instead of
 // losing packets; longer than a daemon is off the processor, it is no use.
 const patience = 20 * time.Millisecond

@@ -25,6 +25,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"o7gw/o7s"
+	"o7gw/o7s/qos"
 )
 
 const (
@@ -43,6 +44,8 @@ Sends an echo between a server and a client
   -n, --name                Name of the server (default oecho); a server
                             given one listens on it, else on the names
                             it is bound to
+  -q, --qos                 QoS of a client's flow (raw, best, video, voice,
+                            data; default raw)
   -W, --timeout             Seconds that a client waits (default 10)
       --json                Print one JSON object for each message
       --run-dir             Directory of the daemon to use
@@ -55,7 +58,8 @@ const failed = 255
 type options struct {
 	listen  bool
 	name    string
-	named   bool // the user gave a name
+	named   bool     // the user gave a name
+	qos     qos.Spec // of a client's flow
 	timeout time.Duration
 	json    bool
 	runDir  string
@@ -92,11 +96,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 func parseOptions(args []string) (options, error) {
 	var o options
 	var seconds uint
+	var cube string
 	f := pflag.NewFlagSet("oecho", pflag.ContinueOnError)
 	f.SetOutput(io.Discard)
 	f.Usage = func() {}
 	f.BoolVarP(&o.listen, "listen", "l", false, "")
 	f.StringVarP(&o.name, "name", "n", defaultName, "")
+	f.StringVarP(&cube, "qos", "q", "raw", "")
 	f.UintVarP(&seconds, "timeout", "W", 10, "")
 	f.BoolVar(&o.json, "json", false, "")
 	f.StringVar(&o.runDir, "run-dir", "", "")
@@ -105,6 +111,13 @@ func parseOptions(args []string) (options, error) {
 	}
 	if f.NArg() > 0 {
 		return o, fmt.Errorf("unexpected argument %q", f.Arg(0))
+	}
+	var err error
+	if o.qos, err = qos.Parse(cube); err != nil {
+		return o, err
+	}
+	if o.listen && f.Changed("qos") {
+		return o, errors.New("--qos is for a client: a server takes what is asked for")
 	}
 	o.named = f.Changed("name")
 	o.timeout = time.Duration(min(seconds, 1<<31)) * time.Second
@@ -122,7 +135,7 @@ func greet(ctx context.Context, stack *o7s.Stack, opt options, stdout, stderr io
 		return failed
 	}
 	start := time.Now()
-	flow, err := stack.Dial(ctx, opt.name)
+	flow, err := stack.Dial(ctx, opt.name, o7s.WithQoS(opt.qos))
 	if err != nil {
 		return fail("Failed to allocate flow.", err)
 	}

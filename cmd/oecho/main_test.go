@@ -15,12 +15,13 @@ import (
 
 	"o7gw/o7s"
 	"o7gw/o7s/node"
+	"o7gw/o7s/qos"
 )
 
 // The prototype prints its usage, with status 0, for whatever it does not
 // understand.
 func TestUsage(t *testing.T) {
-	for _, args := range []string{"--help", "-x", "rest", "-W", "-W -3"} {
+	for _, args := range []string{"--help", "-x", "rest", "-W", "-W -3", "-q gold", "-l -q raw"} {
 		var out, errs bytes.Buffer
 		if status := run(context.Background(), strings.Fields(args), &out, &errs); status != 0 || out.String() != usage {
 			t.Errorf("oecho %s: status %d\n%s", args, status, out.String())
@@ -84,7 +85,7 @@ func TestEcho(t *testing.T) {
 	defer silent.Close()
 
 	var out bytes.Buffer
-	opt := options{name: "echo", timeout: 10 * time.Second}
+	opt := options{name: "echo", qos: qos.Raw, timeout: 10 * time.Second}
 	if status := greet(ctx, s, opt, &out, os.Stderr); status != 0 || out.String() != "Server replied with Client says hi!\n" {
 		t.Errorf("client: status %d, %q", status, out.String())
 	}
@@ -114,7 +115,7 @@ func TestClientGivesUp(t *testing.T) {
 	}
 	defer l.Close()
 	var out, errs bytes.Buffer
-	opt := options{name: "echo", timeout: 200 * time.Millisecond}
+	opt := options{name: "echo", qos: qos.Raw, timeout: 200 * time.Millisecond}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

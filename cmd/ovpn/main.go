@@ -70,7 +70,7 @@ func carry(ctx context.Context, n tunnel.Network, o options, out *reporter) int 
 	var err error
 	if o.name != "" {
 		out.say("allocating", "Allocating a flow to %s.", o.name)
-		if f, err = n.Dial(ctx, o.name, defaultTimeout); err != nil {
+		if f, err = n.Dial(ctx, o.name, o.qos); err != nil {
 			return out.fail(ctx, err.Error(), "Failed to allocate flow.")
 		}
 	} else {

@@ -26,6 +26,8 @@ func TestMistakes(t *testing.T) {
 		{"-x", "Unknown arguments specified: -x.", 1},
 		{"--r", "", 1},
 		{"--nothing", "Unknown arguments specified: --nothing.", 1},
+		{"-n x -i 10.0.0.1 -m 24 -q gold", "Unknown QoS cube: gold.", 1},
+		{"-i 10.0.0.1 -m 24 --qos=raw", "The QoS is for a client: a server takes what is asked for.", 1},
 		{"-i", "Option -i needs an argument.", 1},
 	} {
 		var b bytes.Buffer

@@ -10,7 +10,8 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
-	"time"
+
+	"o7gw/o7s/qos"
 )
 
 // usage is the prototype's text and the options added to it.
@@ -21,20 +22,19 @@ Sends TCP/IP traffic over Ouroboros
   -i, --ip                  IP address to give to TUN device
   -m, --mask                Subnet mask to give to TUN device
                             (IPv6: prefix length)
+  -q, --qos                 As client, QoS of the flow (raw, best, video,
+                            voice, data; default raw)
       --json                Report as JSON objects, one per line
       --run-dir             Directory of the daemon to use
 
       --help                Display this help text and exit
 `
 
-// defaultTimeout is the silence after which the flow ends, as in all
-// predefined QoS specifications.
-const defaultTimeout = 120 * time.Second
-
 // options are the command line, checked.
 type options struct {
 	name   string // empty: server
 	addr   netip.Prefix
+	qos    qos.Spec // of a client's flow
 	json   bool
 	runDir string
 }
@@ -51,9 +51,9 @@ func (e textError) Error() string { return string(e) }
 var long = []struct {
 	name string
 	arg  bool
-}{{"name", true}, {"ip", true}, {"mask", true}, {"help", false}, {"json", false}, {"run-dir", true}}
+}{{"name", true}, {"ip", true}, {"mask", true}, {"help", false}, {"qos", true}, {"json", false}, {"run-dir", true}}
 
-var short = map[byte]string{'n': "name", 'i': "ip", 'm': "mask", 'h': "help"}
+var short = map[byte]string{'n': "name", 'i': "ip", 'm': "mask", 'h': "help", 'q': "qos"}
 
 // parse reads the command line as getopt_long does: long names may be
 // abbreviated, values joined.
@@ -106,8 +106,27 @@ func parse(args []string) (options, error) {
 	}
 	o := options{name: vals["name"], json: vals["json"] != "", runDir: vals["run-dir"]}
 	var err error
-	o.addr, err = address(vals)
+	if o.addr, err = address(vals); err != nil {
+		return o, err
+	}
+	o.qos, err = quality(vals, o.name)
 	return o, err
+}
+
+// quality returns the QoS to ask for.
+func quality(vals map[string]string, name string) (qos.Spec, error) {
+	s, ok := vals["qos"]
+	if !ok {
+		return qos.Raw, nil
+	}
+	spec, err := qos.Parse(s)
+	switch {
+	case err != nil:
+		return spec, textError("Unknown QoS cube: " + s + ".")
+	case name == "":
+		return spec, textError("The QoS is for a client: a server takes what is asked for.")
+	}
+	return spec, nil
 }
 
 func unknown(args []string) error {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"o7gw/gateway/tunnel"
+	"o7gw/o7s/qos"
 )
 
 var regexpComment = regexp.MustCompile(`(?m)^# ([a-z_]+ = .*)$`)
@@ -76,6 +77,7 @@ relay = true
 mtu = 1400
 mss_clamp = false
 max_peers = 3
+qos = "voice"
 timeout = "9s"
 reconnect_min = "100ms"
 reconnect_max = "1m"
@@ -101,7 +103,7 @@ func TestParse(t *testing.T) {
 	want := tunnel.Config{
 		Name: "a", Device: "tun7", Connect: "office.vpn",
 		Addresses: p("10.77.0.2/24", "fd00:77::2/64"), Announce: p("192.168.7.0/24"), Allow: p("0.0.0.0/0", "::/0"),
-		Relay: true, MTU: 1400, MaxPeers: 3, Timeout: 9 * time.Second,
+		Relay: true, MTU: 1400, MaxPeers: 3, QoS: qos.Voice, Timeout: 9 * time.Second,
 		ReconnectMin: 100 * time.Millisecond, ReconnectMax: time.Minute,
 	}
 	if !reflect.DeepEqual(f.Tunnels[0], want) {

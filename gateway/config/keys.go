@@ -61,6 +61,8 @@ var TunnelKeys = []Key{
 		Doc: "Lower the MSS option of TCP connections to what fits the flow."},
 	{Name: "max_peers", Default: "256", Unit: "peers", Reload: nextUse,
 		Doc: "Clients that a server takes at once."},
+	{Name: "qos", Default: `"raw"`, Reload: nextUse,
+		Doc: "Client: QoS of the flow: raw, best, video, voice or data. IP recovers what is lost itself, and a second recovery below, that of data, would fight it."},
 	{Name: "timeout", Default: `"15s"`, Unit: "time", Reload: nextUse,
 		Doc: "Client: silence after which the flow is given up. Keepalives go every quarter of it."},
 	{Name: "reconnect_min", Default: `"500ms"`, Unit: "time", Reload: atOnce,

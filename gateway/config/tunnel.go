@@ -14,6 +14,7 @@ import (
 	"o7gw/gateway/tun"
 	"o7gw/gateway/tunnel"
 	node "o7gw/o7s/irm/config"
+	"o7gw/o7s/qos"
 )
 
 // tunnelTable is one [[tunnel]]; nil is: not set.
@@ -31,6 +32,7 @@ type tunnelTable struct {
 	MTU          *int      `toml:"mtu"`
 	MSSClamp     *bool     `toml:"mss_clamp"`
 	MaxPeers     *int      `toml:"max_peers"`
+	QoS          *string   `toml:"qos"`
 	Timeout      *duration `toml:"timeout"`
 	ReconnectMin *duration `toml:"reconnect_min"`
 	ReconnectMax *duration `toml:"reconnect_max"`
@@ -126,6 +128,14 @@ func (c *checker) tunnel(i int, t *tunnelTable, before []tunnel.Config) tunnel.C
 		cfg.Plain = *t.Mode == "plain"
 		if !cfg.Plain && *t.Mode != "o7gw" {
 			bad("mode", "%q is none of o7gw, plain", *t.Mode)
+		}
+	}
+	if t.QoS != nil {
+		var err error
+		if cfg.QoS, err = qos.Parse(*t.QoS); err != nil {
+			bad("qos", "%q is none of raw, best, video, voice, data", *t.QoS)
+		} else if cfg.Connect == "" && cfg.QoS != qos.Raw {
+			bad("qos", "goes with connect: a server takes the QoS that its clients ask for")
 		}
 	}
 	for _, a := range t.Address {

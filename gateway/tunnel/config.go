@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"o7gw/o7s/qos"
 )
 
 // Config describes one tunnel. Listen or Connect is set, not both; the
@@ -27,6 +29,7 @@ type Config struct {
 	MSSClamp bool
 	MaxPeers int // of a server
 
+	QoS          qos.Spec      // of a client's flow; its Timeout is the next field
 	Timeout      time.Duration // silence after which a peer is dead
 	ReconnectMin time.Duration
 	ReconnectMax time.Duration
@@ -39,10 +42,18 @@ func Defaults() Config {
 		Routes:       true,
 		MSSClamp:     true,
 		MaxPeers:     256,
+		QoS:          qos.Raw,
 		Timeout:      15 * time.Second,
 		ReconnectMin: 500 * time.Millisecond,
 		ReconnectMax: 30 * time.Second,
 	}
+}
+
+// FlowQoS returns the specification of a client's flow.
+func (c *Config) FlowQoS() qos.Spec {
+	qs := c.QoS
+	qs.Timeout = uint32(c.Timeout.Milliseconds())
+	return qs
 }
 
 // allowed returns what a peer may announce.

@@ -17,6 +17,7 @@ import (
 	"o7gw/gateway/tun"
 	"o7gw/o7s/layer"
 	"o7gw/o7s/packet"
+	"o7gw/o7s/qos"
 )
 
 // fakeFlow is one end of a flow in memory: what is written runs the receiver
@@ -178,6 +179,7 @@ type fakeNet struct {
 	mu    sync.Mutex
 	names map[string]*fakeListener
 	dials []time.Time
+	asked qos.Spec // by the last
 	fail  error
 	lose  func(b []byte) bool
 	last  *fakeFlow // client end of the last flow
@@ -206,10 +208,11 @@ func (l *fakeListener) AcceptFlow(ctx context.Context) (Flow, error) {
 
 func (l *fakeListener) Close() error { return nil }
 
-func (n *fakeNet) Dial(_ context.Context, name string, _ time.Duration) (Flow, error) {
+func (n *fakeNet) Dial(_ context.Context, name string, qs qos.Spec) (Flow, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.dials = append(n.dials, time.Now())
+	n.asked = qs
 	l := n.names[name]
 	if n.fail != nil || l == nil {
 		return nil, errors.Join(n.fail, layer.ErrNoName)

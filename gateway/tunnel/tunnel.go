@@ -29,6 +29,7 @@ import (
 	"o7gw/gateway/tun"
 	"o7gw/o7s/layer"
 	"o7gw/o7s/packet"
+	"o7gw/o7s/qos"
 )
 
 // Flow is what a tunnel needs of a flow; *o7s.Flow is one.
@@ -44,9 +45,8 @@ type Flow interface {
 
 // Network makes flows.
 type Network interface {
-	// Dial allocates a flow to the name; timeout is the silence after which
-	// it ends.
-	Dial(ctx context.Context, name string, timeout time.Duration) (Flow, error)
+	// Dial allocates a flow to the name.
+	Dial(ctx context.Context, name string, qs qos.Spec) (Flow, error)
 	Listen(ctx context.Context, name string) (Listener, error)
 }
 
@@ -280,7 +280,7 @@ func (t *Tunnel) connect(ctx context.Context) {
 func (t *Tunnel) session(ctx context.Context) (start time.Time, err error) {
 	cfg := t.config()
 	dctx, cancel := context.WithTimeout(ctx, dialLimit)
-	f, err := t.net.Dial(dctx, cfg.Connect, cfg.Timeout)
+	f, err := t.net.Dial(dctx, cfg.Connect, cfg.FlowQoS())
 	cancel()
 	if err != nil {
 		return start, err

@@ -13,6 +13,7 @@ import (
 
 	"o7gw/gateway/ip"
 	"o7gw/o7s/packet"
+	"o7gw/o7s/qos"
 )
 
 func server() Config {
@@ -25,6 +26,26 @@ func client(addr ...string) Config {
 	c := Defaults()
 	c.Name, c.Connect, c.Addresses = "cli", "vpn", pfx(addr...)
 	return c
+}
+
+func TestClientAsksForQoS(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newFakeNet(1400)
+		s, _ := start(t, n, server())
+		defer s.Close()
+		cfg := client("10.77.0.2/24")
+		cfg.QoS, cfg.Timeout = qos.Voice, 3*time.Second
+		c, _ := start(t, n, cfg)
+		defer c.Close()
+		synctest.Wait()
+		want := qos.Voice
+		want.Timeout = 3000
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		if n.asked != want {
+			t.Errorf("asked for %v", n.asked)
+		}
+	})
 }
 
 func TestServerRoutesBetweenClients(t *testing.T) {
@@ -222,7 +243,7 @@ func TestPeerWithoutExchangeIsDropped(t *testing.T) {
 		n := newFakeNet(1400)
 		s, sd := start(t, n, server())
 		defer s.Close()
-		f, err := n.Dial(t.Context(), "vpn", 0)
+		f, err := n.Dial(t.Context(), "vpn", qos.Raw)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -254,7 +275,7 @@ func TestServerLimitsPeers(t *testing.T) {
 		s, _ := start(t, n, cfg)
 		defer s.Close()
 		for range 5 {
-			if _, err := n.Dial(t.Context(), "vpn", 0); err != nil {
+			if _, err := n.Dial(t.Context(), "vpn", qos.Raw); err != nil {
 				t.Fatal(err)
 			}
 		}
