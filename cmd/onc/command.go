@@ -74,7 +74,10 @@ func (c *command) finish() error { return c.in.Close() }
 
 // finished waits for the process: one that has closed its output may still
 // have its input to work on.
-func (c *command) finished() (bool, error) { return true, c.wait() }
+func (c *command) finished() bool {
+	c.wait()
+	return true
+}
 
 func (c *command) wait() error {
 	if !c.waited {

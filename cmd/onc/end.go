@@ -23,9 +23,9 @@ type end interface {
 	writeAll(bufs [][]byte) error
 	// finish is called when nothing more comes out of the flow.
 	finish() error
-	// finished is called after the end of Read and of everything sent. over:
-	// nothing more can be done with the flow.
-	finished() (over bool, err error)
+	// finished is called after the end of Read. It reports whether nothing more
+	// can be done with the flow.
+	finished() (over bool)
 	// traits say what the ends of the two directions mean.
 	traits() traits
 	// interrupt ends calls of Read under way and those to come.
@@ -33,6 +33,7 @@ type end interface {
 	// waiting returns how many bytes Read could have given that no other flow
 	// will get.
 	waiting() int
+	// close ends it. The error is that of the whole end.
 	close() error
 }
 

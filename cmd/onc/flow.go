@@ -3,6 +3,8 @@
 package main
 
 import (
+	"time"
+
 	"o7gw/o7s"
 	"o7gw/o7s/layer"
 )
@@ -13,6 +15,13 @@ func closeWrite(f *o7s.Flow) error {
 		return c.CloseWrite()
 	}
 	return layer.ErrNotSupported
+}
+
+// setLinger limits the wait of Close for a peer that takes nothing.
+func setLinger(f *o7s.Flow, d time.Duration) {
+	if c, ok := any(f).(interface{ SetLinger(time.Duration) }); ok {
+		c.SetLinger(d)
+	}
 }
 
 // peerOf returns the authenticated name of the peer, "" if there is none.

@@ -156,7 +156,11 @@ func (p *program) join(ctx context.Context, flow *o7s.Flow) error {
 		return err
 	}
 	s := &session{opt: &p.opt, note: p.note, flow: flow, end: e, total: &p.total}
-	return errors.Join(s.run(ctx), e.close())
+	err = s.run(ctx)
+	if cerr := e.close(); err == nil {
+		err = cerr
+	}
+	return err
 }
 
 func (p *program) newEnd(ctx context.Context, flow *o7s.Flow) (end, error) {

@@ -68,8 +68,16 @@ func (s *session) run(parent context.Context) error {
 	case parent.Err() != nil:
 		err = errSignal
 	}
+	switch {
+	case err != nil:
+		setLinger(s.flow, 0) // the peer shall not take it for a good end
+	case s.opt.timeout > 0:
+		setLinger(s.flow, s.opt.timeout)
+	}
 	s.flow.SetDeadline(time.Time{})
-	err = errors.Join(err, s.flow.Close()) // waits until all is delivered
+	if cerr := s.flow.Close(); err == nil { // waits until all is delivered
+		err = cerr
+	}
 	s.note.say("sent %s, received %s in %v", bytesText(s.own.sent.Load()), bytesText(s.own.received.Load()), time.Since(s.start).Round(time.Millisecond))
 	return err
 }
@@ -147,11 +155,10 @@ func (s *session) endOfInput(ctx context.Context) error {
 	if err != nil && !cannot && ctx.Err() == nil {
 		return &unsentError{err: err}
 	}
-	over, err := s.end.finished()
-	if err == nil && (over || cannot && s.end.traits().closeAfterInput) {
-		err = errOver
+	if s.end.finished() || cannot && s.end.traits().closeAfterInput {
+		return errOver
 	}
-	return err
+	return nil
 }
 
 // receiving passes on what comes out of the flow until its end, and that too.

@@ -66,9 +66,9 @@ func (s *stdio) finish() error {
 	return s.out.Close() // whoever reads it sees the end now
 }
 
-func (s *stdio) finished() (bool, error) { return false, nil }
-func (s *stdio) interrupt()              { s.in.interrupt() }
-func (s *stdio) close() error            { return s.in.close() }
+func (s *stdio) finished() bool { return false }
+func (s *stdio) interrupt()     { s.in.interrupt() }
+func (s *stdio) close() error   { return s.in.close() }
 
 // waiting is 0 at a terminal: what was typed ahead is no matter.
 func (s *stdio) waiting() int {
@@ -137,7 +137,12 @@ func (in *input) read(fd int, p []byte) (int, error) {
 			return 0, errInterrupted
 		}
 		n := 0
-		if err == nil {
+		switch {
+		case err != nil:
+		case inBackground(fd):
+			unix.Poll([]unix.PollFd{{Fd: int32(in.wake), Events: unix.POLLIN}}, backgroundPoll)
+			continue
+		default:
 			n, err = unix.Read(fd, p)
 		}
 		switch {
@@ -150,6 +155,17 @@ func (in *input) read(fd int, p []byte) (int, error) {
 			return n, nil
 		}
 	}
+}
+
+// backgroundPoll is how often to look whether a job is in the foreground again,
+// in ms.
+const backgroundPoll = 200
+
+// inBackground reports whether what is typed at a terminal is for another job:
+// to read it would stop us.
+func inBackground(fd int) bool {
+	group, err := unix.IoctlGetInt(fd, unix.TIOCGPGRP)
+	return err == nil && group != unix.Getpgrp()
 }
 
 // waiting returns how many bytes are there to be read, as far as the kernel

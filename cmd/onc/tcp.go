@@ -34,8 +34,8 @@ func (t *tcp) writeAll(bufs [][]byte) error {
 	return err
 }
 
-func (t *tcp) finish() error           { return t.conn.CloseWrite() }
-func (t *tcp) finished() (bool, error) { return false, nil }
+func (t *tcp) finish() error  { return t.conn.CloseWrite() }
+func (t *tcp) finished() bool { return false }
 
 func (t *tcp) interrupt() { t.conn.SetDeadline(time.Unix(1, 0)) }
 
