@@ -8,8 +8,8 @@
 set -euo pipefail
 
 need=(iperf3=iperf3 nc=netcat-openbsd curl=curl ip=iproute2 ping=iputils-ping ps=procps
-      knotd=knot nft=nftables "$@")
-PATH=$PATH:/usr/sbin # of knotd, not in everybody's
+      knotd=knot nft=nftables tar=tar ssh=openssh-client sshd=openssh-server "$@")
+PATH=$PATH:/usr/sbin # of daemons, not in everybody's
 missing=()
 for pair in "${need[@]}"; do
     command -v "${pair%%=*}" >/dev/null 2>&1 || missing+=("${pair#*=}")
@@ -33,9 +33,9 @@ else
 fi
 
 echo "deps.sh: installing ${missing[*]}" >&2
-# The tests start knotd as their child; Debian's package would start one as a
-# service, too. Its maintainer scripts ask policy-rc.d, where 101 means no. A
-# policy that is there already is not ours to change.
+# The tests start knotd and sshd as their children; Debian's packages would
+# start them as services, too. Their maintainer scripts ask policy-rc.d, where
+# 101 means no. A policy that is there already is not ours to change.
 policy=/usr/sbin/policy-rc.d
 if [ ! -e "$policy" ]; then
     "${run[@]}" sh -c "printf '#!/bin/sh\nexit 101\n' >$policy && chmod 755 $policy"
@@ -47,8 +47,13 @@ apt install -y --no-install-recommends "${missing[@]}" 2>/dev/null ||
     { apt update && apt install -y --no-install-recommends "${missing[@]}"; } ||
     give_up "apt-get failed"
 
-# Neither shall it start with the system from now on.
+# Neither shall they start with the system from now on.
 for package in "${missing[@]}"; do
-    [ "$package" != knot ] || "${run[@]}" update-rc.d knot disable >/dev/null ||
-        echo "deps.sh: could not keep knot from starting with the system" >&2
+    case $package in
+        knot) service=knot ;;
+        openssh-server) service=ssh ;;
+        *) continue ;;
+    esac
+    "${run[@]}" update-rc.d "$service" disable >/dev/null ||
+        echo "deps.sh: could not keep $service from starting with the system" >&2
 done

@@ -102,7 +102,8 @@ func (p *program) connect(ctx context.Context) error {
 // with does what the options say.
 func (p *program) with(ctx context.Context, stack *o7s.Stack) error {
 	p.stack = stack
-	if p.opt.progress || p.opt.verbose && p.note.terminal() {
+	// On a terminal that shows the data, progress would be in its way.
+	if p.opt.progress || p.opt.verbose && p.note.terminal() && !isTerminal(p.stdout) {
 		defer p.showProgress()()
 	}
 	switch {
@@ -152,6 +153,7 @@ func (p *program) dial(ctx context.Context) error {
 func (p *program) join(ctx context.Context, flow *o7s.Flow) error {
 	e, err := p.newEnd(ctx, flow)
 	if err != nil {
+		setLinger(flow, 0) // no good end for the peer
 		flow.Close()
 		return err
 	}

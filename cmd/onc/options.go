@@ -43,8 +43,9 @@ Joins standard input and output to a flow, like netcat
       --quit TIME         End TIME after the end of standard input
 
   -v, --verbose           Say what happens on standard error
-      --progress          Show amounts on standard error while it runs;
-                          with -v on a terminal it does by itself
+      --progress          Show amounts on standard error while it runs; with
+                          -v on a terminal, unless that shows the output,
+                          it does by itself
       --run-dir DIR       Directory of the daemon to use
   -h, --help              Display this help text and exit
 

@@ -34,7 +34,9 @@ func (p *program) showProgress() (stop func()) {
 				return
 			case now := <-t.C:
 				next := sample{now, p.total.sent.Load(), p.total.received.Load()}
-				show(next.since(last))
+				if next.sent > 0 || next.received > 0 {
+					show(next.since(last))
+				}
 				last = next
 			}
 		}
