@@ -36,7 +36,7 @@ func TestFile(t *testing.T) {
 	}
 	defer out.Close()
 	server := listenWith(t, dir, files{stdout: out}, "-d", "svc")
-	client := startWith(t, dir, files{stdin: in}, "-q", "raw", "-N", "svc")
+	client := startWith(t, dir, files{stdin: in}, "svc")
 	client.ends(0)
 	server.ends(0)
 	got, err := os.ReadFile(to)
