@@ -134,6 +134,9 @@ const (
 	CapTeardown Caps = 1 << iota
 	// CapFRCP: the peer understands the extensions of FRCP, package frcp.
 	CapFRCP
+	// CapSequenced: the peer's packet IVs carry direction and counter, package
+	// crypt.
+	CapSequenced
 )
 
 // PeerAware is implemented by ports that use extensions of the wire format.
