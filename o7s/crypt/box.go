@@ -16,10 +16,6 @@ import (
 // 30 §5.4): the prototype uses a key for so many.
 const DefaultEpoch = 1 << 20
 
-// ownEpochs is how many epochs this end waits for the peer to rotate before it
-// does so itself (spec 30 §5.5).
-const ownEpochs = 4
-
 // Config says how the packets of a flow are protected.
 type Config struct {
 	Cipher uint16
@@ -40,11 +36,14 @@ type Box struct {
 	prefix    uint32 // first word of our IVs, without the phase bit
 	counter   atomic.Uint64
 	chain     atomic.Pointer[chain]
-	age       atomic.Uint64 // packets of both directions since the last rotation
+	age       atomic.Uint64 // packets of both directions since the last rotation, or since heard changed
+	heard     atomic.Uint64 // index of the newest key with which the peer was heard
+	answered  atomic.Uint64 // counter when the peer was last heard, or the key rotated
 	rotation  sync.Mutex    // held while chain is replaced
 
 	opening sync.Mutex // guards the fields below
 	window  window
+	misses  uint64 // packets in a row that no key opened
 	spare   []byte // a ciphertext, while several keys are tried
 
 	counts counts
@@ -76,6 +75,7 @@ func New(cfg Config) (*Box, error) {
 		b.prefix |= serverBit
 	}
 	b.counter.Store(binary.BigEndian.Uint64(append([]byte{0, 0}, r[4:]...)))
+	b.answered.Store(b.counter.Load())
 	b.chain.Store(c)
 	return b, nil
 }
@@ -96,7 +96,7 @@ func (b *Box) Seal(pkts []*packet.Buffer) {
 		c.cur.Seal(whole[IVLen:IVLen], whole[:IVLen], whole[IVLen:len(whole)-TagLen], nil)
 	}
 	b.counts.sealed.Add(n)
-	b.aged(n)
+	b.aged(c, n)
 }
 
 // Open decrypts the packets in place. Those that were not made by the peer's
@@ -105,6 +105,7 @@ func (b *Box) Seal(pkts []*packet.Buffer) {
 func (b *Box) Open(pkts []*packet.Buffer) []*packet.Buffer {
 	b.opening.Lock()
 	defer b.opening.Unlock()
+	c := b.chain.Load()
 	n := 0
 	for _, p := range pkts {
 		if !b.openOne(p) {
@@ -116,7 +117,10 @@ func (b *Box) Open(pkts []*packet.Buffer) []*packet.Buffer {
 	}
 	clear(pkts[n:])
 	b.counts.opened.Add(uint64(n))
-	b.aged(uint64(n))
+	if n > 0 {
+		b.answered.Store(b.counter.Load())
+		b.aged(c, uint64(n))
+	}
 	return pkts[:n]
 }
 
@@ -139,9 +143,11 @@ func (b *Box) openOne(p *packet.Buffer) bool {
 		}
 	}
 	if !b.decrypt(p, first&phaseBit != 0) {
+		b.misses++
 		b.counts.forged.Add(1)
 		return false
 	}
+	b.misses = 0
 	if b.sequenced {
 		b.window.mark(count)
 	}
