@@ -28,9 +28,6 @@ func (s *Stack) Dial(ctx context.Context, name string, opts ...DialOption) (*Flo
 	for _, opt := range opts {
 		opt(&o)
 	}
-	if err := flow.Supported(o.qos); err != nil {
-		return nil, opError("dial", name, err)
-	}
 	a, err := s.b.Alloc(ctx, name, o.qos)
 	if err != nil {
 		return nil, opError("dial", name, err)

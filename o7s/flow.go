@@ -38,14 +38,16 @@ func (f *Flow) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Write sends p as one packet. It waits while the flow is full. A p longer
-// than the MTU is refused with syscall.EMSGSIZE. An empty p is a keepalive,
-// which the peer's readers do not see.
+// Write sends p. It waits while the flow is full. On a reliable flow a p longer
+// than the MTU is split into several packets; on others it is refused with
+// syscall.EMSGSIZE. An empty p is a keepalive, which the peer's readers do not
+// see.
 func (f *Flow) Write(p []byte) (int, error) {
-	if err := f.f.Write(p); err != nil {
-		return 0, f.opError("write", err)
+	n, err := f.f.WriteStream(p)
+	if err != nil {
+		err = f.opError("write", err)
 	}
-	return len(p), nil
+	return n, err
 }
 
 // ReadPacket reads one packet. What does not fit into p is dropped, and
@@ -57,7 +59,8 @@ func (f *Flow) ReadPacket(p []byte) (n int, truncated bool, err error) {
 	return n, truncated, err
 }
 
-// WritePacket is Write without the length.
+// WritePacket sends p as one packet: one that is longer than the MTU is refused
+// with syscall.EMSGSIZE.
 func (f *Flow) WritePacket(p []byte) error {
 	if err := f.f.Write(p); err != nil {
 		return f.opError("write", err)
@@ -111,8 +114,25 @@ func (f *Flow) Receive(r layer.Receiver) {
 	}
 }
 
+// SetLinger limits how long Close of a reliable flow waits while the peer takes
+// nothing of what was written; 0: not at all. Without it that is two minutes.
+func (f *Flow) SetLinger(d time.Duration) { f.f.SetLinger(d) }
+
+// CloseWrite says that nothing more will be written: the peer reads what was,
+// and then io.EOF, and can still write. It does not wait. It returns an error
+// that wraps layer.ErrNotSupported if the flow is not reliable, or the peer is a
+// prototype.
+func (f *Flow) CloseWrite() error {
+	if err := f.f.CloseWrite(); err != nil {
+		return f.opError("close", err)
+	}
+	return nil
+}
+
 // Close ends the flow. The peer reads what was written, then io.EOF. Calls
-// under way return net.ErrClosed. Idempotent.
+// under way return net.ErrClosed. On a reliable flow it waits until everything
+// is delivered, within SetLinger and the write deadline, and returns an error if
+// that is not sure. Idempotent.
 func (f *Flow) Close() error {
 	f.stack.forget(f)
 	if err := f.f.Close(); err != nil {

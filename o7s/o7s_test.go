@@ -41,7 +41,8 @@ func TestMain(m *testing.M) {
 // exchange is a resource manager for tests: names served in this process, on
 // rings or pipes.
 type exchange struct {
-	rings bool
+	rings  bool
+	change func(*flow.Attachment) // of both ends; may be nil
 
 	mu    sync.Mutex
 	names map[string]chan *flow.Attachment
@@ -80,9 +81,13 @@ func (x *exchange) attach(name string, qs qos.Spec) (a, b *flow.Attachment, err 
 	x.last += 2
 	x.open += 2
 	a = &flow.Attachment{ID: x.last, Name: name, QoS: qs, MPL: time.Millisecond, Dealloc: dealloc}
+	if x.change != nil {
+		x.change(a)
+	}
 	c := *a
 	b = &c
 	b.ID++
+	b.Server = true
 	if !x.rings {
 		a.Port, b.Port = layer.Pipe()
 		return a, b, nil
@@ -186,11 +191,6 @@ func TestDialAndListen(t *testing.T) {
 	ctx := context.Background()
 	if _, err := s.Dial(ctx, "nobody"); !errors.Is(err, layer.ErrNoName) {
 		t.Errorf("no server: %v", err)
-	}
-	for _, qs := range []qos.Spec{qos.Data, qos.Voice} {
-		if _, err := s.Dial(ctx, "svc", o7s.WithQoS(qs)); !errors.Is(err, layer.ErrNotSupported) {
-			t.Errorf("QoS %v: %v", qs, err)
-		}
 	}
 	l, err := s.Listen(ctx, "svc")
 	if err != nil {

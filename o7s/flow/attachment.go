@@ -11,17 +11,9 @@ import (
 	"o7gw/o7s/ring"
 )
 
-// Attachment is the lower end of a flow as the resource manager hands it to
-// the process that uses the flow.
-type Attachment struct {
-	ID   int    // flow id in the IRM
-	Name string // service name
-	QoS  qos.Spec
-	MPL  time.Duration // maximum packet lifetime of the layer
-	MTU  int           // largest packet the flow carries, bytes
-	// Exactly one of Port and Ring is set.
-	Port layer.Port
-	Ring *ring.End
+// Terms are what both ends of a flow know of each other, from the handshake
+// and from where it runs.
+type Terms struct {
 	// Direct: the ring leads to another process of this node. It loses
 	// nothing, keeps order and is private, so it needs no help.
 	Direct bool
@@ -36,6 +28,20 @@ type Attachment struct {
 	Cipher uint16
 	Key    []byte
 	Peer   string // authenticated name of the peer, "" if there is none
+}
+
+// Attachment is the lower end of a flow as the resource manager hands it to
+// the process that uses the flow.
+type Attachment struct {
+	ID   int    // flow id in the IRM
+	Name string // service name
+	QoS  qos.Spec
+	MPL  time.Duration // maximum packet lifetime of the layer
+	MTU  int           // largest packet the flow carries, bytes
+	// Exactly one of Port and Ring is set.
+	Port layer.Port
+	Ring *ring.End
+	Terms
 	// Lost returns why the IRM is gone, nil if it is not: a ring whose other
 	// side died with it did not end as the peer wanted. May be nil.
 	Lost func() error
@@ -44,14 +50,12 @@ type Attachment struct {
 	Dealloc func() error
 }
 
-// Supported returns nil if flows of the specification can be carried: raw
-// ones. FRCP and the CRC trailer are not there yet.
-func Supported(qs qos.Spec) error {
-	switch {
-	case qs.InOrder != 0:
-		return fmt.Errorf("QoS %v needs FRCP (in-order delivery), which this version does not have: %w", qs, layer.ErrNotSupported)
-	case qs.BER == 0:
-		return fmt.Errorf("QoS %v needs a CRC trailer (bit error rate 0), which this version does not have: %w", qs, layer.ErrNotSupported)
+// supported returns why a flow cannot be carried as was asked. A prototype
+// leaves the CRC out of retransmissions and acknowledgements (FR-7), so that
+// the two together do not work with it.
+func supported(a *Attachment) error {
+	if qs := a.QoS; qs.Reliable() && qs.BER == 0 && a.PeerCaps&layer.CapFRCP == 0 {
+		return fmt.Errorf("reliable flow with a CRC: the peer is a prototype, which cannot do both: %w", layer.ErrNotSupported)
 	}
 	return nil
 }

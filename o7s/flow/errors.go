@@ -4,6 +4,7 @@ package flow
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"syscall"
 
@@ -15,11 +16,17 @@ import (
 // daemon which carried it has died is no end like another, for much may be
 // missing.
 func (f *Flow) ended(err error) error {
-	if err != io.EOF && err != ErrPeerClosed || f.att.Lost == nil || f.att.Ring == nil || !f.att.Ring.PeerDied() {
+	r := f.att.Ring
+	if err != io.EOF && err != ErrPeerClosed && err != ErrAborted || r == nil {
 		return err
 	}
-	if lost := f.att.Lost(); lost != nil {
-		return lost
+	if f.att.Lost != nil && r.PeerDied() {
+		if lost := f.att.Lost(); lost != nil {
+			return lost
+		}
+	}
+	if err == io.EOF && f.att.Direct && f.att.QoS.Reliable() && !r.PeerFinished() {
+		return ErrAborted
 	}
 	return err
 }
@@ -34,6 +41,14 @@ var (
 	ErrPeer error = layer.ErrFlowPeer
 	// ErrPeerClosed: a write after the peer has closed.
 	ErrPeerClosed = ring.ErrPeerClosed
+	// ErrFinished: a write after CloseWrite.
+	ErrFinished = ring.ErrFinished
+	// ErrAborted: a reliable flow ended before the peer had finished:
+	// something that it wrote may be missing.
+	ErrAborted = fmt.Errorf("flow: the peer ended before everything had arrived: %w", io.ErrUnexpectedEOF)
+	// ErrUnsent: a reliable flow was closed, and the peer may not have
+	// everything that was written.
+	ErrUnsent = errors.New("flow: the peer may lack some of what was written")
 	// ErrWouldBlock: the flow is non-blocking and the call would have to wait.
 	ErrWouldBlock = ring.ErrWouldBlock
 	// ErrTooLong: the packet exceeds the MTU of the flow.

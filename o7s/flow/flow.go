@@ -2,8 +2,12 @@
 
 // Package flow holds the end-to-end functions of a flow, on top of its lower
 // end in this process, which is a ring or a layer's port (spec 30 §1, §2.6 to
-// §2.11): blocking calls with deadlines, keepalives and the peer timeout, the
-// marks down and closed, statistics.
+// §2.11): FRCP, the packet cipher and the CRC trailer, blocking calls with
+// deadlines, keepalives and the peer timeout, the marks down and closed,
+// statistics.
+//
+//	Flow ─▶ frcpLower (in order, reliable) ─▶ guard (cipher, CRC) ─▶ ringLower or portLower
+//	Flow ─▶ guardLower (raw) ───────────────▶ guard ───────────────▶ the same
 //
 // Start with New, which makes a Flow of an Attachment; a Host serves the
 // flows of a process. Package o7s wraps Flow for applications.
@@ -11,9 +15,12 @@ package flow
 
 import (
 	"errors"
+	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
+	"o7gw/o7s/frcp"
 	"o7gw/o7s/qos"
 )
 
@@ -23,6 +30,9 @@ type Flow struct {
 	att  Attachment
 	host *Host
 	low  lower
+
+	linger atomic.Int64 // longest wait of Close, ns
+	stream sync.Mutex   // held by WriteStream: its packets stay together
 
 	flags  atomic.Uint32 // bits below
 	mayR   func() error  // Stop of reading calls, made once
@@ -47,15 +57,13 @@ const (
 
 // New makes a Flow. It takes over the attachment, also when it fails.
 func New(a *Attachment, h *Host) (*Flow, error) {
-	err := Supported(a.QoS)
-	if err == nil && (a.Ring == nil) == (a.Port == nil) {
-		err = errors.New("flow: attachment needs either a ring or a port")
-	}
-	if err != nil {
+	if (a.Ring == nil) == (a.Port == nil) {
 		a.close()
-		return nil, err
+		return nil, errors.New("flow: attachment needs either a ring or a port")
 	}
 	f := &Flow{att: *a, host: h}
+	f.att.Key = nil // the guard has it
+	f.linger.Store(int64(defaultLinger))
 	if a.Ring != nil {
 		f.low = &ringLower{e: a.Ring}
 		f.att.MTU = limit(a.MTU, ringMTU)
@@ -64,11 +72,45 @@ func New(a *Attachment, h *Host) (*Flow, error) {
 		f.att.MTU = limit(a.MTU, a.Port.MTU())
 	}
 	f.mayR, f.mayW = f.mayRead, f.mayWrite
-	if err := h.add(f); err != nil {
+	err := f.build(a)
+	if err == nil {
+		err = h.add(f)
+	}
+	if err != nil {
 		f.release()
 		return nil, err
 	}
 	return f, nil
+}
+
+// build puts on top of the lower end what the QoS and the handshake ask for.
+func (f *Flow) build(a *Attachment) error {
+	if a.Direct {
+		return nil
+	}
+	if err := supported(a); err != nil {
+		return err
+	}
+	g, err := newGuard(a)
+	if err != nil {
+		return err
+	}
+	mtu := f.att.MTU - g.overhead()
+	switch {
+	case a.QoS.InOrder != 0:
+		l, err := newFRCPLower(a, f.low, g, f.att.MTU, f.host)
+		if err != nil {
+			return err
+		}
+		f.low, mtu = l, frcp.MaxPayload(mtu)
+	case g != nil:
+		f.low = &guardLower{lower: f.low, guard: g}
+	}
+	if mtu <= 0 {
+		return fmt.Errorf("flow: packets of %d bytes leave no room for data", f.att.MTU)
+	}
+	f.att.MTU = mtu
+	return nil
 }
 
 // limit returns the smaller MTU of those that are known.
@@ -131,23 +173,10 @@ func (f *Flow) set(bit uint32, on bool) {
 // Closed reports whether Close was called.
 func (f *Flow) Closed() bool { return f.closed.Load() }
 
-// Close ends the flow: the peer reads what was written, and then the end.
-// Calls under way return net.ErrClosed. Idempotent.
-func (f *Flow) Close() error {
-	if f.closed.Swap(true) {
-		return nil
-	}
-	f.host.remove(f)
-	return f.release()
-}
+// Peer returns the authenticated name of the peer, "" if it has not shown a
+// certificate.
+func (f *Flow) Peer() string { return f.att.Peer }
 
-func (f *Flow) release() error {
-	err := f.low.close()
-	if p := f.pusher.Load(); p != nil {
-		p.in.Close()
-	}
-	if f.att.Dealloc != nil {
-		err = errors.Join(err, f.att.Dealloc())
-	}
-	return err
-}
+// Cipher returns the number of the packet cipher (package crypt), 0 if the flow
+// is not encrypted.
+func (f *Flow) Cipher() uint16 { return f.att.Cipher }

@@ -111,6 +111,7 @@ func (h *Host) checkDue(now time.Time) (next time.Time, any bool) {
 func (f *Flow) peerDied() {
 	f.set(peerDead, true)
 	f.low.wakeReaders()
+	f.low.wakeWriters()
 	if p := f.pusher.Load(); p != nil {
 		p.Event(layer.Closed)
 	}

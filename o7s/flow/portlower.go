@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,13 +20,11 @@ import (
 type portLower struct {
 	port layer.Port
 
-	// rmu is held by the reader, also while it waits for a token in wake.
-	rmu  sync.Mutex
-	wake chan struct{}
-	head *packet.Buffer // read in part; guarded by rmu
+	reading gate
+	head    *packet.Buffer // read in part; guarded by reading
+	writing gate           // for its deadline: nobody waits
 
-	readDeadline, writeDeadline atomic.Pointer[time.Time]
-	isDown, isOver, isClosed    atomic.Bool
+	isDown, isOver, isClosed atomic.Bool
 
 	mu      sync.Mutex // guards the fields below
 	q       queue
@@ -40,7 +37,7 @@ type portLower struct {
 var _ lower = (*portLower)(nil)
 
 func newPortLower(p layer.Port) *portLower {
-	l := &portLower{port: p, wake: make(chan struct{}, 1)}
+	l := &portLower{port: p, reading: newGate(), writing: newGate()}
 	p.Receive(l)
 	return l
 }
@@ -122,20 +119,7 @@ func (l *portLower) await(stop ring.Stop) error {
 	if l.isDown.Load() {
 		return ErrDown
 	}
-	if err := stop(); err != nil {
-		return err
-	}
-	var expired <-chan time.Time
-	if d := l.readDeadline.Load(); d != nil {
-		t := time.NewTimer(time.Until(*d))
-		defer t.Stop()
-		expired = t.C
-	}
-	select {
-	case <-l.wake:
-	case <-expired:
-	}
-	return nil
+	return l.reading.wait(stop)
 }
 
 // readable returns why nothing can be read, whatever is queued.
@@ -143,19 +127,12 @@ func (l *portLower) readable() error {
 	if l.isClosed.Load() {
 		return net.ErrClosed
 	}
-	return expired(&l.readDeadline)
-}
-
-func expired(deadline *atomic.Pointer[time.Time]) error {
-	if d := deadline.Load(); d != nil && !time.Now().Before(*d) {
-		return os.ErrDeadlineExceeded
-	}
-	return nil
+	return l.reading.expired()
 }
 
 func (l *portLower) readInto(p []byte, keep bool, stop ring.Stop) (int, bool, error) {
-	l.rmu.Lock()
-	defer l.rmu.Unlock()
+	l.reading.Lock()
+	defer l.reading.Unlock()
 	for {
 		if err := l.readable(); err != nil {
 			return 0, false, err
@@ -165,14 +142,8 @@ func (l *portLower) readInto(p []byte, keep bool, stop ring.Stop) (int, bool, er
 			l.take(one[:])
 			l.head = one[0]
 		}
-		if b := l.head; b != nil {
-			n := copy(p, b.Bytes())
-			b.TrimFront(n)
-			more := b.Len() > 0
-			if !more || !keep {
-				l.head = nil
-				b.Release()
-			}
+		if l.head != nil {
+			n, more := take(&l.head, p, keep)
 			return n, more, nil
 		}
 		if err := l.await(stop); err != nil {
@@ -182,8 +153,8 @@ func (l *portLower) readInto(p []byte, keep bool, stop ring.Stop) (int, bool, er
 }
 
 func (l *portLower) readBatch(bufs []*packet.Buffer, stop ring.Stop) (int, error) {
-	l.rmu.Lock()
-	defer l.rmu.Unlock()
+	l.reading.Lock()
+	defer l.reading.Unlock()
 	for {
 		if err := l.readable(); err != nil {
 			return 0, err
@@ -212,7 +183,7 @@ func (l *portLower) writable() error {
 	case l.isDown.Load():
 		return ErrDown
 	}
-	return expired(&l.writeDeadline)
+	return l.writing.expired()
 }
 
 // singles are slices for one packet, since a slice given to an interface
@@ -256,27 +227,10 @@ func (l *portLower) send(pkts []*packet.Buffer) {
 
 func (l *portLower) keepalive() { _ = l.write(nil, nil) }
 
-func (l *portLower) setReadDeadline(t time.Time) {
-	setDeadline(&l.readDeadline, t)
-	l.wakeReaders()
-}
+func (l *portLower) setReadDeadline(t time.Time)  { l.reading.setDeadline(t) }
+func (l *portLower) setWriteDeadline(t time.Time) { l.writing.setDeadline(t) }
 
-func (l *portLower) setWriteDeadline(t time.Time) { setDeadline(&l.writeDeadline, t) }
-
-func setDeadline(d *atomic.Pointer[time.Time], t time.Time) {
-	if t.IsZero() {
-		d.Store(nil)
-	} else {
-		d.Store(&t)
-	}
-}
-
-func (l *portLower) wakeReaders() {
-	select {
-	case l.wake <- struct{}{}:
-	default: // a token lies there: the reader will look
-	}
-}
+func (l *portLower) wakeReaders() { l.reading.kick() }
 
 func (l *portLower) wakeWriters() {} // none waits
 
@@ -284,9 +238,9 @@ func (l *portLower) wakeWriters() {} // none waits
 // No lock is held in its calls.
 func (l *portLower) push(r layer.Receiver, _ *Host) error {
 	bufs := make([]*packet.Buffer, packet.BatchSize)
-	l.rmu.Lock()
+	l.reading.Lock()
 	bufs[0], l.head = l.head, nil
-	l.rmu.Unlock()
+	l.reading.Unlock()
 	if bufs[0] != nil {
 		r.Packets(bufs[:1])
 	}
@@ -364,8 +318,8 @@ func (l *portLower) close() error {
 	err := l.port.Close()
 	l.wakeReaders()
 	// Readers leave now; what they have not read goes back to the pool.
-	l.rmu.Lock()
-	defer l.rmu.Unlock()
+	l.reading.Lock()
+	defer l.reading.Unlock()
 	if l.head != nil {
 		l.head.Release()
 		l.head = nil

@@ -14,6 +14,8 @@ import (
 type ringLower struct {
 	e *ring.End
 	q *ring.Port // in push mode
+	// onRoom is told in push mode of room in a ring that had none; may be nil.
+	onRoom func()
 }
 
 var _ lower = (*ringLower)(nil)
@@ -52,6 +54,9 @@ func (l *ringLower) push(r layer.Receiver, h *Host) error {
 		return err
 	}
 	l.q = ring.NewPort(l.e, p)
+	if l.onRoom != nil {
+		l.q.OnRoom(l.onRoom)
+	}
 	l.q.Receive(r)
 	return nil
 }
@@ -65,7 +70,7 @@ func (l *ringLower) resume(set *ring.Set)  { set.Resume(l.e) }
 
 func (l *ringLower) unread() bool            { return l.e.Unread() }
 func (l *ringLower) down() bool              { return l.e.Down() }
-func (l *ringLower) peerClosed() bool        { return l.e.PeerClosed() }
+func (l *ringLower) peerClosed() bool        { return l.e.PeerClosed() || l.e.PeerFinished() }
 func (l *ringLower) setDown(down bool) error { l.e.SetDown(down); return nil }
 
 func (l *ringLower) sent() uint64     { return l.e.Sent() }

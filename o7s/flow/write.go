@@ -4,6 +4,7 @@ package flow
 
 import (
 	"context"
+	"net"
 
 	"o7gw/o7s/packet"
 	"o7gw/o7s/ring"
@@ -14,10 +15,15 @@ const ringMTU = ring.MaxPacket
 
 // mayWrite decides whether a writing call that found no room may wait.
 func (f *Flow) mayWrite() error {
-	if f.has(writeNoWait) {
-		return ErrWouldBlock
+	switch s := f.flags.Load(); {
+	case f.closed.Load():
+		return net.ErrClosed
+	case s&(peerDead|writeNoWait) == 0:
+		return nil
+	case s&peerDead != 0:
+		return ErrPeer
 	}
-	return nil
+	return ErrWouldBlock
 }
 
 // Write sends one packet, and waits while the flow is full. An empty packet is
@@ -39,6 +45,64 @@ func (f *Flow) write(p []byte, stop ring.Stop) error {
 		return ErrReadOnly
 	}
 	return f.ended(f.low.write(p, stop))
+}
+
+// WriteStream writes p: on a reliable flow in as many packets as it takes,
+// with nothing in between, else in one. It returns how many bytes were taken.
+func (f *Flow) WriteStream(p []byte) (int, error) {
+	if !f.att.QoS.Reliable() || len(p) == 0 {
+		if err := f.Write(p); err != nil {
+			return 0, err
+		}
+		return len(p), nil
+	}
+	if f.has(noWrite) {
+		return 0, ErrReadOnly
+	}
+	f.stream.Lock()
+	defer f.stream.Unlock()
+	if len(p) <= f.att.MTU || f.att.Direct {
+		return f.writeParts(p)
+	}
+	return f.writeBatches(p)
+}
+
+// writeParts writes packet by packet: into a ring without a copy in between.
+func (f *Flow) writeParts(p []byte) (n int, err error) {
+	for n < len(p) {
+		part := p[n:min(n+f.att.MTU, len(p))]
+		if err := f.low.write(part, f.mayW); err != nil {
+			return n, f.ended(err)
+		}
+		n += len(part)
+	}
+	return n, nil
+}
+
+// writeBatches writes many packets at a time.
+func (f *Flow) writeBatches(p []byte) (n int, err error) {
+	var bufs [pumped]*packet.Buffer
+	for n < len(p) {
+		pkts := bufs[:min((len(p)-n+f.att.MTU-1)/f.att.MTU, len(bufs))]
+		packet.GetBatch(pkts, f.att.MTU)
+		end := n
+		for _, b := range pkts {
+			part := p[end:min(end+f.att.MTU, len(p))]
+			b.Append(part)
+			end += len(part)
+		}
+		lost, err := f.low.writeBatch(pkts, f.mayW)
+		if err != nil {
+			// The last ones were not written, of which only the very last
+			// may be shorter than the others.
+			for ; lost > 0; lost-- {
+				end -= (end-n-1)%f.att.MTU + 1
+			}
+			return end, f.ended(err)
+		}
+		n = end
+	}
+	return n, nil
 }
 
 // WriteBatch sends the packets, and waits while the flow is full. It takes

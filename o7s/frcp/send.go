@@ -121,6 +121,13 @@ func (e *Endpoint) Finish(now time.Duration) {
 // reliable flow, acknowledged.
 func (e *Endpoint) Flushed() bool { return e.snd.una == e.snd.end }
 
+// Delivered is Flushed without the end of the data, which nobody misses who has
+// left before.
+func (e *Endpoint) Delivered() bool {
+	s := &e.snd
+	return e.Flushed() || s.finished && e.cfg.Extended && e.cfg.Reliable && s.una == s.finSeq
+}
+
 // releaseSender gives all packets back.
 func (e *Endpoint) releaseSender() {
 	s := &e.snd

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"o7gw/o7s/flow"
 	"o7gw/o7s/layer"
 	"o7gw/o7s/oap"
 	"o7gw/o7s/ring"
@@ -96,6 +97,9 @@ func (p *Process) joinDirect(r *request, here, there wire) (server, client *Flow
 	server.server, server.direct, server.peer, server.mpl = true, true, client.id, directMPL
 	server.cause = c.cause()
 	client.direct, client.peer, client.mpl = true, server.id, directMPL
+	// A pipe inside this process may lose packets, as a layer may.
+	server.terms = flow.Terms{Direct: here.ring, Server: true, PeerCaps: ownCaps}
+	client.terms = flow.Terms{Direct: there.ring, PeerCaps: ownCaps}
 	server.readyLocked(here)
 	client.readyLocked(there)
 	r.flow = client
@@ -123,6 +127,7 @@ func (p *Process) acceptNetwork(r *request) (*Flow, error) {
 	}
 	f := p.addFlowLocked(r.n.name, r.qs)
 	f.server, f.mpl, f.cause = true, r.m.info.MPL, cause{m: r.m}
+	f.terms = flow.Terms{Server: true, PeerCaps: r.caps, Shim: r.m.isShim()}
 	f.carryLocked(r.m)
 	i.mu.Unlock()
 
@@ -147,7 +152,7 @@ func (p *Process) acceptNetwork(r *request) (*Flow, error) {
 }
 
 // ownCaps are the extensions that this node understands.
-const ownCaps = layer.CapTeardown
+const ownCaps = layer.CapTeardown | layer.CapFRCP | layer.CapSequenced
 
 func setPeerCaps(port layer.Port, c layer.Caps) {
 	if a, ok := port.(layer.PeerAware); ok {

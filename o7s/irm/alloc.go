@@ -16,18 +16,6 @@ import (
 // (spec 40 §0.1).
 const allocTimeout = 20 * time.Second
 
-// checkQoS refuses what the endpoints cannot do yet, rather than to run a flow
-// that does not do what was asked for.
-func checkQoS(qs qos.Spec) error {
-	switch {
-	case qs.InOrder != 0:
-		return errText("flows with ordering or retransmission are not available yet", layer.ErrNotSupported)
-	case qs.BER == 0:
-		return errText("flows with a CRC are not available yet", layer.ErrNotSupported)
-	}
-	return nil
-}
-
 // call limits a call in time, and to the life of the process.
 func (p *Process) call(ctx context.Context) (context.Context, func()) {
 	var cancel context.CancelFunc
@@ -59,9 +47,6 @@ func (p *Process) callError(ctx context.Context, err error) error {
 func (p *Process) Alloc(ctx context.Context, s string, qs qos.Spec) (*Flow, error) {
 	fail := func(err error) (*Flow, error) { return nil, fmt.Errorf("allocate flow to %q: %w", s, err) }
 	if err := checkName(s); err != nil {
-		return fail(err)
-	}
-	if err := checkQoS(qs); err != nil {
 		return fail(err)
 	}
 	ctx, cancel := p.call(ctx)

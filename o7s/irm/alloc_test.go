@@ -150,7 +150,7 @@ func TestRemoteFlow(t *testing.T) {
 		title string
 		cPeer bool
 		want  layer.Caps
-	}{{"ours", false, layer.CapTeardown}, {"C peer", true, 0}} {
+	}{{"ours", false, ownCaps}, {"C peer", true, 0}} {
 		t.Run(c.title, func(t *testing.T) {
 			net := new(fakeNet)
 			a, b := node(t, net, nil), node(t, net, nil)
@@ -225,18 +225,12 @@ func TestRefusalsReachTheRequesterAtOnce(t *testing.T) {
 	if _, err := p.Alloc(t.Context(), "nobody", qos.Raw); !errors.Is(err, layer.ErrNoName) {
 		t.Errorf("unknown name: %v", err)
 	}
-	for _, qs := range []qos.Spec{qos.Data, qos.Best, {BER: 0}} {
-		if _, err := p.Alloc(t.Context(), "svc", qs); !errors.Is(err, layer.ErrNotSupported) {
-			t.Errorf("%v: %v", qs, err)
-		}
-	}
 	serve(t, attach(t, b, 0, "server"), "svc")
 	for _, c := range []struct {
 		title string
 		req   layer.Request
 		want  layer.Errno
 	}{
-		{"reliable", layer.Request{QoS: qos.Data}, layer.ErrNotSupported},
 		{"no OAP", layer.Request{QoS: qos.Raw, Data: []byte("short")}, layer.ErrAuth},
 	} {
 		answer := &fakeAnswer{net: net, to: fb, ch: make(chan fakeResult, 1)}

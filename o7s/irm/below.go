@@ -19,6 +19,16 @@ import (
 // layers below, as an application does (spec 10 §6.1).
 func standsOnLayers(t ipcp.Type) bool { return t == ipcp.Unicast || t == ipcp.Broadcast }
 
+// isShim reports whether flows of the member lie on a network that avoids no
+// congestion itself.
+func (m *member) isShim() bool {
+	switch m.typ {
+	case ipcp.UDP4, ipcp.UDP6, ipcp.EthDIX, ipcp.EthLLC:
+		return true
+	}
+	return false
+}
+
 // below gives an IPC process the flows of the layers below it.
 type below struct{ p *Process }
 
@@ -67,12 +77,14 @@ func (b below) wrap(f *Flow) (ipcp.Flow, error) {
 		return nil, ErrDetached
 	}
 	e, err := flow.New(&flow.Attachment{
-		ID: f.id, Name: f.name, QoS: f.qs, MPL: f.mpl, MTU: port.MTU(), Port: port,
+		ID: f.id, Name: f.name, QoS: f.qs, MPL: f.mpl, MTU: port.MTU(), Port: port, Terms: f.terms,
 		Dealloc: func() error { f.Dealloc(); return nil },
 	}, b.p.irm.host)
 	if err != nil {
 		return nil, fmt.Errorf("flow %d: %w", f.id, err)
 	}
+	e.SetNonblock(false, true) // nothing in a node waits
+	e.SetLinger(0)
 	b.p.irm.mu.Lock()
 	f.end = e
 	b.p.irm.mu.Unlock()

@@ -22,7 +22,8 @@ type Flow struct {
 	server, direct bool
 	peer           int
 	m              *member // nil for a direct flow
-	cause          cause   // who asked for it
+	terms          flow.Terms
+	cause          cause // who asked for it
 
 	// Guarded by IRM.mu.
 	state FlowState
@@ -59,6 +60,10 @@ func (f *Flow) QoS() qos.Spec { return f.qs }
 
 // MPL returns the maximum packet lifetime of the layer.
 func (f *Flow) MPL() time.Duration { return f.mpl }
+
+// Terms returns what both ends know of each other. They are settled before the
+// flow is handed out.
+func (f *Flow) Terms() flow.Terms { return f.terms }
 
 // MTU returns the largest packet, in bytes, that the flow carries.
 func (f *Flow) MTU() int {

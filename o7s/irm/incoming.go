@@ -44,10 +44,6 @@ func (m *member) FlowRequested(req *layer.Request) {
 	if a, ok := req.Answerer.(layer.PeerAware); ok {
 		a.SetPeerCaps(caps) // a refusal may depend on them too
 	}
-	if err := checkQoS(req.QoS); err != nil {
-		refuse(err)
-		return
-	}
 	r := &request{
 		irm: i, n: n, qs: req.QoS, done: make(chan struct{}),
 		m: m, answer: req.Answerer, oap: hello, caps: caps, aware: aware,

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"o7gw/o7s/flow"
 	"o7gw/o7s/ipcp"
 	"o7gw/o7s/layer"
 	"o7gw/o7s/oap"
@@ -94,6 +95,7 @@ func (p *Process) allocThrough(ctx context.Context, m *member, hash layer.Hash, 
 	}
 	caps, _ := oap.ParseCaps(data)
 	setPeerCaps(port, caps)
+	f.terms = flow.Terms{PeerCaps: caps, Shim: m.isShim()}
 	if err := f.ready(wire{port: port, mtu: port.MTU()}); err != nil {
 		return nil, err
 	}

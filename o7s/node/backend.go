@@ -48,6 +48,7 @@ func attachment(f *irm.Flow, err error) (*flow.Attachment, error) {
 	return &flow.Attachment{
 		ID: f.ID(), Name: f.Name(), QoS: f.QoS(), MPL: f.MPL(), MTU: f.MTU(),
 		Port:    f.Port(),
+		Terms:   f.Terms(),
 		Dealloc: func() error { f.Dealloc(); return nil },
 	}, nil
 }

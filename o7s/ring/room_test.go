@@ -31,7 +31,7 @@ func TestRoom(t *testing.T) {
 	q.Receive(collector{make(chan int, 1)})
 	defer q.Close()
 	read := make(chan int)
-	go func() {
+	reader := func() {
 		n := 0
 		for ; n < total; n++ {
 			if _, _, err := b.Read(make([]byte, size), nil); err != nil {
@@ -40,12 +40,14 @@ func TestRoom(t *testing.T) {
 			}
 		}
 		read <- n
-	}()
+	}
 	waits := 0
 	for sent := 0; sent < total; {
 		n := q.Room(size, 2, 32)
 		if n == 0 {
-			waits++
+			if waits++; waits == 1 {
+				go reader()
+			}
 			<-room
 			continue
 		}
@@ -62,7 +64,6 @@ func TestRoom(t *testing.T) {
 	if n := <-read; n != total || q.Dropped() != 0 {
 		t.Errorf("read %d of %d, dropped %d", n, total, q.Dropped())
 	}
-	t.Logf("waited for room %d times", waits)
 }
 
 // After Finish the other side reads what was written and then the end, and can

@@ -58,13 +58,14 @@ func (c *Client) attach(ctx context.Context, r *irmpb.Request, slot bool) (*flow
 	}
 	f := k.replies[len(k.replies)-1].GetFlow()
 	return &flow.Attachment{
-		ID:   int(f.GetId()),
-		Name: string(f.GetName()),
-		QoS:  qosFromPB(f.GetQos()),
-		MPL:  time.Duration(f.GetMplNs()),
-		MTU:  int(f.GetMtu()),
-		Ring: end,
-		Lost: c.lost,
+		ID:    int(f.GetId()),
+		Name:  string(f.GetName()),
+		QoS:   qosFromPB(f.GetQos()),
+		MPL:   time.Duration(f.GetMplNs()),
+		MTU:   int(f.GetMtu()),
+		Ring:  end,
+		Terms: termsFromPB(f),
+		Lost:  c.lost,
 		Dealloc: func() error {
 			c.post(deallocRequest(k.id))
 			return nil

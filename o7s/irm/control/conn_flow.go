@@ -82,10 +82,12 @@ func (c *conn) grantFlow(r reply) (ring.Files, error) {
 		g.flow.Dealloc()
 		return ring.Files{}, fmt.Errorf("request %d is used twice: %w", id, layer.ErrInvalid)
 	}
-	r.msg.Result = &irmpb.Reply_Flow{Flow: &irmpb.Flow{
+	f := &irmpb.Flow{
 		Id: int64(r.flow.ID()), Name: []byte(r.flow.Name()), Qos: qosToPB(r.flow.QoS()),
 		MplNs: int64(r.flow.MPL()), Mtu: int64(min(r.flow.MTU(), ring.MaxPacket)), Side: uint32(files.Side),
-	}}
+	}
+	termsToPB(f, r.flow.Terms())
+	r.msg.Result = &irmpb.Reply_Flow{Flow: f}
 	return files, nil
 }
 

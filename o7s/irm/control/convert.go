@@ -7,11 +7,24 @@ import (
 	"math"
 	"net/netip"
 
+	"o7gw/o7s/flow"
 	"o7gw/o7s/ipcp"
 	"o7gw/o7s/irm/irmpb"
 	"o7gw/o7s/layer"
 	"o7gw/o7s/qos"
 )
+
+func termsToPB(f *irmpb.Flow, t flow.Terms) {
+	f.Direct, f.Server, f.PeerCaps, f.Shim = t.Direct, t.Server, uint32(t.PeerCaps), t.Shim
+	f.Cipher, f.Key, f.Peer = uint32(t.Cipher), t.Key, []byte(t.Peer)
+}
+
+func termsFromPB(f *irmpb.Flow) flow.Terms {
+	return flow.Terms{
+		Direct: f.GetDirect(), Server: f.GetServer(), PeerCaps: layer.Caps(f.GetPeerCaps()), Shim: f.GetShim(),
+		Cipher: uint16(f.GetCipher()), Key: f.GetKey(), Peer: string(f.GetPeer()),
+	}
+}
 
 func qosToPB(s qos.Spec) *irmpb.QoS {
 	return &irmpb.QoS{

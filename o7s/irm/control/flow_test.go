@@ -162,9 +162,6 @@ func TestAllocRefused(t *testing.T) {
 	if !errors.As(err, &refused) || !errors.Is(err, layer.ErrIPCP) || !strings.Contains(err.Error(), "nobody") {
 		t.Errorf("unknown name: %v", err)
 	}
-	if _, err := c.Alloc(testContext(t), "nobody", qos.Data); !errors.Is(err, layer.ErrNotSupported) {
-		t.Errorf("QoS that needs FRCP: %v", err)
-	}
 	if _, err := c.Join(testContext(t), "nolayer"); !errors.Is(err, layer.ErrIPCP) {
 		t.Errorf("unknown layer: %v", err)
 	}

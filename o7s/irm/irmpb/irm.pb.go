@@ -1206,8 +1206,15 @@ type Flow struct {
 	Name          []byte                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
 	Qos           *QoS                   `protobuf:"bytes,3,opt,name=qos,proto3" json:"qos,omitempty"`
 	MplNs         int64                  `protobuf:"varint,4,opt,name=mpl_ns,json=mplNs,proto3" json:"mpl_ns,omitempty"`
-	Mtu           int64                  `protobuf:"varint,5,opt,name=mtu,proto3" json:"mtu,omitempty"`   // bytes
-	Side          uint32                 `protobuf:"varint,6,opt,name=side,proto3" json:"side,omitempty"` // of the ring
+	Mtu           int64                  `protobuf:"varint,5,opt,name=mtu,proto3" json:"mtu,omitempty"`       // bytes
+	Side          uint32                 `protobuf:"varint,6,opt,name=side,proto3" json:"side,omitempty"`     // of the ring
+	Direct        bool                   `protobuf:"varint,7,opt,name=direct,proto3" json:"direct,omitempty"` // the ring leads to another process of the node
+	Server        bool                   `protobuf:"varint,8,opt,name=server,proto3" json:"server,omitempty"`
+	PeerCaps      uint32                 `protobuf:"varint,9,opt,name=peer_caps,json=peerCaps,proto3" json:"peer_caps,omitempty"`
+	Shim          bool                   `protobuf:"varint,10,opt,name=shim,proto3" json:"shim,omitempty"` // the layer does not avoid congestion
+	Cipher        uint32                 `protobuf:"varint,11,opt,name=cipher,proto3" json:"cipher,omitempty"`
+	Key           []byte                 `protobuf:"bytes,12,opt,name=key,proto3" json:"key,omitempty"`
+	Peer          []byte                 `protobuf:"bytes,13,opt,name=peer,proto3" json:"peer,omitempty"` // authenticated name
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1282,6 +1289,55 @@ func (x *Flow) GetSide() uint32 {
 		return x.Side
 	}
 	return 0
+}
+
+func (x *Flow) GetDirect() bool {
+	if x != nil {
+		return x.Direct
+	}
+	return false
+}
+
+func (x *Flow) GetServer() bool {
+	if x != nil {
+		return x.Server
+	}
+	return false
+}
+
+func (x *Flow) GetPeerCaps() uint32 {
+	if x != nil {
+		return x.PeerCaps
+	}
+	return 0
+}
+
+func (x *Flow) GetShim() bool {
+	if x != nil {
+		return x.Shim
+	}
+	return false
+}
+
+func (x *Flow) GetCipher() uint32 {
+	if x != nil {
+		return x.Cipher
+	}
+	return 0
+}
+
+func (x *Flow) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *Flow) GetPeer() []byte {
+	if x != nil {
+		return x.Peer
+	}
+	return nil
 }
 
 type IPCP struct {
@@ -2025,13 +2081,17 @@ func (x *Connection) GetQos() *QoS {
 	return nil
 }
 
+// Security is how one side of the flows to a name protects them: paths of
+// files, and what flows without it are refused.
 type Security struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Enc           []byte                 `protobuf:"bytes,1,opt,name=enc,proto3" json:"enc,omitempty"`
-	Cert          []byte                 `protobuf:"bytes,2,opt,name=cert,proto3" json:"cert,omitempty"`
-	Key           []byte                 `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state                 protoimpl.MessageState `protogen:"open.v1"`
+	Enc                   []byte                 `protobuf:"bytes,1,opt,name=enc,proto3" json:"enc,omitempty"`
+	Cert                  []byte                 `protobuf:"bytes,2,opt,name=cert,proto3" json:"cert,omitempty"`
+	Key                   []byte                 `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
+	RequireEncryption     bool                   `protobuf:"varint,4,opt,name=require_encryption,json=requireEncryption,proto3" json:"require_encryption,omitempty"`
+	RequireAuthentication bool                   `protobuf:"varint,5,opt,name=require_authentication,json=requireAuthentication,proto3" json:"require_authentication,omitempty"`
+	unknownFields         protoimpl.UnknownFields
+	sizeCache             protoimpl.SizeCache
 }
 
 func (x *Security) Reset() {
@@ -2083,6 +2143,20 @@ func (x *Security) GetKey() []byte {
 		return x.Key
 	}
 	return nil
+}
+
+func (x *Security) GetRequireEncryption() bool {
+	if x != nil {
+		return x.RequireEncryption
+	}
+	return false
+}
+
+func (x *Security) GetRequireAuthentication() bool {
+	if x != nil {
+		return x.RequireAuthentication
+	}
+	return false
 }
 
 type Name struct {
@@ -2461,6 +2535,8 @@ type FlowInfo struct {
 	MplNs         int64                  `protobuf:"varint,11,opt,name=mpl_ns,json=mplNs,proto3" json:"mpl_ns,omitempty"`
 	Mtu           int64                  `protobuf:"varint,12,opt,name=mtu,proto3" json:"mtu,omitempty"`
 	User          int64                  `protobuf:"varint,13,opt,name=user,proto3" json:"user,omitempty"` // IPCP that uses it
+	Cipher        uint32                 `protobuf:"varint,14,opt,name=cipher,proto3" json:"cipher,omitempty"`
+	PeerName      []byte                 `protobuf:"bytes,15,opt,name=peer_name,json=peerName,proto3" json:"peer_name,omitempty"` // authenticated
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2584,6 +2660,20 @@ func (x *FlowInfo) GetUser() int64 {
 		return x.User
 	}
 	return 0
+}
+
+func (x *FlowInfo) GetCipher() uint32 {
+	if x != nil {
+		return x.Cipher
+	}
+	return 0
+}
+
+func (x *FlowInfo) GetPeerName() []byte {
+	if x != nil {
+		return x.PeerName
+	}
+	return nil
 }
 
 // RIB asks for the statistics at a path, which come in order: of an entry, it;
@@ -3063,14 +3153,22 @@ const file_irm_proto_rawDesc = "" +
 	"\x03ber\x18\x05 \x01(\rR\x03ber\x12\x19\n" +
 	"\bin_order\x18\x06 \x01(\rR\ainOrder\x12\x17\n" +
 	"\amax_gap\x18\a \x01(\rR\x06maxGap\x12\x18\n" +
-	"\atimeout\x18\b \x01(\rR\atimeout\"\x88\x01\n" +
+	"\atimeout\x18\b \x01(\rR\atimeout\"\xa7\x02\n" +
 	"\x04Flow\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x03R\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\fR\x04name\x12\x1f\n" +
 	"\x03qos\x18\x03 \x01(\v2\r.o7gw.irm.QoSR\x03qos\x12\x15\n" +
 	"\x06mpl_ns\x18\x04 \x01(\x03R\x05mplNs\x12\x10\n" +
 	"\x03mtu\x18\x05 \x01(\x03R\x03mtu\x12\x12\n" +
-	"\x04side\x18\x06 \x01(\rR\x04side\"\xba\x01\n" +
+	"\x04side\x18\x06 \x01(\rR\x04side\x12\x16\n" +
+	"\x06direct\x18\a \x01(\bR\x06direct\x12\x16\n" +
+	"\x06server\x18\b \x01(\bR\x06server\x12\x1b\n" +
+	"\tpeer_caps\x18\t \x01(\rR\bpeerCaps\x12\x12\n" +
+	"\x04shim\x18\n" +
+	" \x01(\bR\x04shim\x12\x16\n" +
+	"\x06cipher\x18\v \x01(\rR\x06cipher\x12\x10\n" +
+	"\x03key\x18\f \x01(\fR\x03key\x12\x12\n" +
+	"\x04peer\x18\r \x01(\fR\x04peer\"\xba\x01\n" +
 	"\x04IPCP\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x03R\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\fR\x04name\x12\x12\n" +
@@ -3139,11 +3237,13 @@ const file_irm_proto_rawDesc = "" +
 	"\x04ipcp\x18\x01 \x01(\x03R\x04ipcp\x12\x10\n" +
 	"\x03dst\x18\x02 \x01(\fR\x03dst\x12\x1c\n" +
 	"\tcomponent\x18\x03 \x01(\fR\tcomponent\x12\x1f\n" +
-	"\x03qos\x18\x04 \x01(\v2\r.o7gw.irm.QoSR\x03qos\"B\n" +
+	"\x03qos\x18\x04 \x01(\v2\r.o7gw.irm.QoSR\x03qos\"\xa8\x01\n" +
 	"\bSecurity\x12\x10\n" +
 	"\x03enc\x18\x01 \x01(\fR\x03enc\x12\x12\n" +
 	"\x04cert\x18\x02 \x01(\fR\x04cert\x12\x10\n" +
-	"\x03key\x18\x03 \x01(\fR\x03key\"\xd3\x02\n" +
+	"\x03key\x18\x03 \x01(\fR\x03key\x12-\n" +
+	"\x12require_encryption\x18\x04 \x01(\bR\x11requireEncryption\x125\n" +
+	"\x16require_authentication\x18\x05 \x01(\bR\x15requireAuthentication\"\xd3\x02\n" +
 	"\x04Name\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\fR\x04name\x12\x16\n" +
 	"\x06policy\x18\x02 \x01(\rR\x06policy\x12\x14\n" +
@@ -3176,7 +3276,7 @@ const file_irm_proto_rawDesc = "" +
 	"\x03uid\x18\x03 \x01(\rR\x03uid\x12\x14\n" +
 	"\x05names\x18\x04 \x03(\fR\x05names\x12\x18\n" +
 	"\aaccepts\x18\x05 \x01(\x03R\aaccepts\x12\x14\n" +
-	"\x05flows\x18\x06 \x01(\x03R\x05flows\"\x9e\x02\n" +
+	"\x05flows\x18\x06 \x01(\x03R\x05flows\"\xd3\x02\n" +
 	"\bFlowInfo\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x03R\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\fR\x04name\x12\x10\n" +
@@ -3191,7 +3291,9 @@ const file_irm_proto_rawDesc = "" +
 	" \x01(\v2\r.o7gw.irm.QoSR\x03qos\x12\x15\n" +
 	"\x06mpl_ns\x18\v \x01(\x03R\x05mplNs\x12\x10\n" +
 	"\x03mtu\x18\f \x01(\x03R\x03mtu\x12\x12\n" +
-	"\x04user\x18\r \x01(\x03R\x04user\"9\n" +
+	"\x04user\x18\r \x01(\x03R\x04user\x12\x16\n" +
+	"\x06cipher\x18\x0e \x01(\rR\x06cipher\x12\x1b\n" +
+	"\tpeer_name\x18\x0f \x01(\fR\bpeerName\"9\n" +
 	"\x03RIB\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\fR\x04path\x12\x1e\n" +
 	"\n" +
