@@ -5,6 +5,7 @@ package crypt
 import (
 	"bytes"
 	"crypto/rand"
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"testing"
@@ -184,20 +185,86 @@ func TestRefused(t *testing.T) {
 }
 
 func TestNoAllocation(t *testing.T) {
+	for number := range ciphers {
+		for _, sequenced := range []bool{false, true} {
+			a, b := ends(t, number, sequenced, 0)
+			batch := make([]*packet.Buffer, 16)
+			if n := testing.AllocsPerRun(100, func() {
+				packet.GetBatch(batch, 1400)
+				for _, p := range batch {
+					p.SetLen(1400)
+				}
+				a.Seal(batch)
+				if got := b.Open(batch); len(got) != len(batch) {
+					t.Fatalf("opened %d", len(got))
+				}
+				packet.ReleaseBatch(batch)
+			}); n != 0 {
+				t.Errorf("%s, sequenced %v: %v allocations per batch", Name(number), sequenced, n)
+			}
+		}
+	}
+}
+
+// The IV says the phase and the direction, and counts.
+func TestIV(t *testing.T) {
+	for _, server := range []bool{false, true} {
+		b := newBox(t, Config{Cipher: AES256GCM, Server: server})
+		var prefix uint32
+		var count uint64
+		for i := range 4 {
+			batch := []*packet.Buffer{buffer([]byte("a")), buffer([]byte("b"))}
+			b.Seal(batch)
+			for j, p := range batch {
+				first, n := binary.BigEndian.Uint32(p.Bytes()), binary.BigEndian.Uint64(p.Bytes()[4:])
+				if phase := first >> 31; phase != uint32(i%2) {
+					t.Errorf("epoch %d: phase %d", i, phase)
+				}
+				if accepted := first>>30&1 == 1; accepted != server {
+					t.Errorf("server %v: IV %x", server, p.Bytes()[:IVLen])
+				}
+				if i == 0 && j == 0 {
+					prefix, count = first, n
+					if count >= 1<<48 {
+						t.Errorf("counter begins at %#x", count)
+					}
+				}
+				if (first^prefix)<<1 != 0 || n != count {
+					t.Errorf("IV %x, want %x and counter %#x", p.Bytes()[:IVLen], prefix, count)
+				}
+				count++
+			}
+			packet.ReleaseBatch(batch)
+			b.rotate(b.chain.Load())
+		}
+	}
+}
+
+// A packet without room in its buffer, and one as long as can be, are moved.
+func TestRoom(t *testing.T) {
 	a, b := ends(t, AES256GCM, true, 0)
-	batch := make([]*packet.Buffer, 16)
-	if n := testing.AllocsPerRun(100, func() {
-		packet.GetBatch(batch, 1400)
-		for _, p := range batch {
-			p.SetLen(1400)
-		}
-		a.Seal(batch)
-		if got := b.Open(batch); len(got) != len(batch) {
-			t.Fatalf("opened %d", len(got))
-		}
-		packet.ReleaseBatch(batch)
-	}); n != 0 {
-		t.Errorf("%v allocations per batch", n)
+	tight := packet.Get(10)
+	n := tight.Headroom() + tight.Tailroom()
+	tight.Prepend(tight.Headroom())
+	tight.Extend(tight.Tailroom())
+	long := packet.Get(packet.MaxPayload)
+	long.SetLen(packet.MaxPayload)
+	batch := []*packet.Buffer{tight, long, buffer(nil)}
+	tight.SetCube(2)
+	for i := range tight.Bytes() {
+		tight.Bytes()[i] = byte(i)
+	}
+	want := bytes.Clone(tight.Bytes())
+	a.Seal(batch)
+	AppendCRC(batch)
+	got := b.Open(CheckCRC(batch))
+	if len(got) != 3 || !bytes.Equal(got[0].Bytes(), want) || len(want) != n || got[1].Len() != packet.MaxPayload || got[2].Len() != 0 || got[0].Cube() != 2 {
+		t.Fatalf("%d opened, %+v", len(got), b.Stats())
+	}
+	packet.ReleaseBatch(got)
+	a.Seal(nil)
+	if len(b.Open(nil)) != 0 {
+		t.Error("opened nothing, and got something")
 	}
 }
 
@@ -211,6 +278,14 @@ func TestNew(t *testing.T) {
 		cfg.Random = rand.Reader
 		if _, err := New(cfg); err == nil {
 			t.Errorf("%+v was taken", cfg.Cipher)
+		}
+	}
+	if _, err := New(Config{Cipher: AES256GCM, Key: testKey(), Random: bytes.NewReader(nil)}); err == nil {
+		t.Error("no randomness, and no error")
+	}
+	for _, number := range []uint16{0, 904, 905, 906, 672} {
+		if Supported(number) || Name(number) != "" {
+			t.Errorf("cipher %d is supported", number)
 		}
 	}
 }

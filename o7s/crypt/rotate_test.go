@@ -133,6 +133,19 @@ func TestRotation(t *testing.T) {
 	}
 }
 
+// Two who rotate away from the same key at the same time do it once.
+func TestRotateOnce(t *testing.T) {
+	b := newBox(t, Config{Cipher: AES256GCM})
+	c := b.chain.Load()
+	b.rotate(c)
+	after := b.chain.Load()
+	b.rotate(c)
+	b.replace(c, c.withoutPrev())
+	if b.chain.Load() != after || after.index != 1 || b.Stats().Rotations != 1 {
+		t.Errorf("index %d, %+v", b.chain.Load().index, b.Stats())
+	}
+}
+
 // The model of the prototype does what was seen of it: two of them stay
 // together without loss, and lose each other with it.
 func TestPrototypeModel(t *testing.T) {
