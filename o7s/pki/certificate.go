@@ -67,7 +67,7 @@ func checkIssued(cert, issuer *x509.Certificate) error {
 	if !signedPostQuantum(cert) {
 		return cert.CheckSignatureFrom(issuer)
 	}
-	pub, err := publicKey(issuer)
+	pub, err := PublicKey(issuer)
 	if err != nil {
 		return err
 	}
@@ -88,4 +88,17 @@ func SelfSigned(cert *x509.Certificate) bool {
 	}
 	// CheckSignatureFrom would insist on the CA flag, which is another question.
 	return cert.PublicKey != nil && cert.CheckSignature(cert.SignatureAlgorithm, cert.RawTBSCertificate, cert.Signature) == nil
+}
+
+// SignatureAlgorithm names what a certificate was signed with.
+func SignatureAlgorithm(cert *x509.Certificate) string {
+	if !signedPostQuantum(cert) {
+		return cert.SignatureAlgorithm.String()
+	}
+	oid := signatureOID(cert)
+	if p, ok := mldsaByOID(oid); ok {
+		return p.String()
+	}
+	id, _ := slhdsaByOID(oid)
+	return id.String()
 }

@@ -23,7 +23,7 @@ const maxName = 255
 var (
 	errIssuer = errors.New("the certificate to issue with is none of a CA")
 	errName   = fmt.Errorf("the common name must be UTF-8 of 1 to %d bytes without a zero byte", maxName)
-	errDates  = errors.New("the certificate would be valid for no time at all")
+	errDates  = errors.New("the certificate would be valid for no time at all; has that of the CA ended?")
 )
 
 // NewCA makes a certificate authority: a self-signed certificate of a key.

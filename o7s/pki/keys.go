@@ -16,9 +16,9 @@ import (
 	"github.com/cloudflare/circl/sign/slhdsa"
 )
 
-// publicKey returns the key of a certificate. The standard library leaves out
+// PublicKey returns the key of a certificate. The standard library leaves out
 // the ones it does not know.
-func publicKey(cert *x509.Certificate) (crypto.PublicKey, error) {
+func PublicKey(cert *x509.Certificate) (crypto.PublicKey, error) {
 	if cert.PublicKey != nil {
 		return cert.PublicKey, nil
 	}

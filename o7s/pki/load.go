@@ -52,7 +52,7 @@ func ParseCredentials(certFile, keyFile []byte) (*Credentials, error) {
 	if err != nil {
 		return nil, err
 	}
-	pub, err := publicKey(cert)
+	pub, err := PublicKey(cert)
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("parse certificate: %w", err)

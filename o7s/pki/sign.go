@@ -85,7 +85,7 @@ func Sign(random io.Reader, key crypto.Signer, md uint16, msg []byte) (sig []byt
 // CheckSignature tests the signature of a message with the key in a
 // certificate. Errors are ErrSignature, or say why the key cannot have made it.
 func CheckSignature(cert *x509.Certificate, md uint16, msg, sig []byte) error {
-	pub, err := publicKey(cert)
+	pub, err := PublicKey(cert)
 	if err == nil {
 		err = check(pub, md, msg, sig)
 	}

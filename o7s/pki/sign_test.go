@@ -38,7 +38,7 @@ func TestSignatures(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if pub, err := publicKey(cert); err != nil || AlgorithmOf(pub) != alg {
+			if pub, err := PublicKey(cert); err != nil || AlgorithmOf(pub) != alg {
 				t.Fatalf("the certificate has a key of kind %v, %v", AlgorithmOf(pub), err)
 			}
 			digests := allDigests

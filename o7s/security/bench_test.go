@@ -4,7 +4,6 @@ package security
 
 import (
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 )
@@ -31,20 +30,4 @@ func BenchmarkLookup(b *testing.B) {
 			}
 		})
 	}
-}
-
-// FuzzName: no name leads to a file out of its own directory.
-func FuzzName(f *testing.F) {
-	for _, name := range []string{"x", "a/b", "../x", "a/../../x", "..", "", "\x00", "a//b", "...", strings.Repeat("a", 256)} {
-		f.Add(name)
-	}
-	f.Fuzz(func(t *testing.T, name string) {
-		if !usable(name) {
-			return
-		}
-		p := at(filepath.Join("/dir/server", name), "", FileKey)
-		if p.path != "/dir/server/"+name+"/key.pem" || filepath.Clean(p.path) != p.path {
-			t.Errorf("%q leads to %q", name, p.path)
-		}
-	})
 }

@@ -20,13 +20,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"path/filepath"
-	"strings"
 	"sync"
 
 	"o7gw/o7s/layer"
 	"o7gw/o7s/oap"
 	"o7gw/o7s/oap/encconf"
+	"o7gw/o7s/security/layout"
 )
 
 // Paths are the files of one side of a name; an empty one is that in the
@@ -36,17 +35,6 @@ type Paths struct{ Enc, Cert, Key string }
 // Require is what flows of a name must have, in addition to what enc.conf
 // requires.
 type Require struct{ Encryption, Authentication bool }
-
-// Names of files and directories (spec 30 §6.10).
-const (
-	DirServer = "server"
-	DirClient = "client"
-	FileCert  = "crt.pem"
-	FileKey   = "key.pem"
-	fileEnc   = "enc.conf"
-	kemServer = "kex.key"     // + .pem or .raw
-	kemClient = "kex.srv.pub" // + .pem or .raw
-)
 
 // Loader makes policies from files. Any number of goroutines may use it.
 type Loader struct {
@@ -77,12 +65,12 @@ func NewLoader(dir string, log *slog.Logger) *Loader {
 // Client returns how to protect flows to a name; nil if nothing is configured.
 // An error wraps layer.ErrAuth or layer.ErrCrypt.
 func (l *Loader) Client(name string, p Paths, r Require) (*oap.Policy, error) {
-	return l.policy(side{DirClient, kemClient, false}, name, p, r)
+	return l.policy(side{layout.Client, layout.ClientKEM, false}, name, p, r)
 }
 
 // Server is Client for the flows that are accepted for a name.
 func (l *Loader) Server(name string, p Paths, r Require) (*oap.Policy, error) {
-	return l.policy(side{DirServer, kemServer, true}, name, p, r)
+	return l.policy(side{layout.Server, layout.ServerKEM, true}, name, p, r)
 }
 
 // side is what differs between the two ends of a flow.
@@ -104,15 +92,12 @@ func (l *Loader) policy(s side, name string, p Paths, r Require) (*oap.Policy, e
 		return &oap.Policy{Name: name, RequireEncryption: r.Encryption, RequireAuthentication: r.Authentication}, nil
 	}
 	pol := oap.Policy{Name: name, Store: l.trust.current(), RequireEncryption: r.Encryption, RequireAuthentication: r.Authentication}
-	var home string // "": the name cannot have one
-	if usable(name) {
-		home = filepath.Join(l.dir, s.dir, name)
-	}
+	home, _ := layout.Dir(l.dir, s.dir, name) // "": the name cannot have one
 	var err error
-	if pol.Creds, err = l.credentials(at(home, p.Cert, FileCert), at(home, p.Key, FileKey)); err != nil {
+	if pol.Creds, err = l.credentials(at(home, p.Cert, layout.Cert), at(home, p.Key, layout.Key)); err != nil {
 		return nil, refuse(s, name, layer.ErrAuth, err)
 	}
-	if pol.Enc, err = l.enc(at(home, p.Enc, fileEnc)); err != nil {
+	if pol.Enc, err = l.enc(at(home, p.Enc, layout.Enc)); err != nil {
 		return nil, refuse(s, name, layer.ErrCrypt, err)
 	}
 	if kemKeyNeeded(s, pol.Enc) {
@@ -154,19 +139,4 @@ func at(home, given, file string) place {
 		return place{}
 	}
 	return place{home + "/" + file, false}
-}
-
-// usable reports whether a name can be a directory below another. Slashes make
-// deeper directories, as they do in the prototype, but no part may be empty,
-// "." or "..": files of a name must not be those of another, or of nobody.
-func usable(name string) bool {
-	if len(name) > 255 || strings.IndexByte(name, 0) >= 0 {
-		return false
-	}
-	for part := range strings.SplitSeq(name, "/") {
-		if part == "" || part == "." || part == ".." {
-			return false
-		}
-	}
-	return true
 }

@@ -73,6 +73,7 @@ func init() { // an initialiser would be a cycle: help looks at the table
 		}},
 		{name: "status", run: (*call).status, json: true},
 		{name: "rib", run: (*call).rib, json: true},
+		pkiObject,
 	}
 }
 
