@@ -4,6 +4,7 @@ package irm
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"time"
@@ -136,7 +137,15 @@ func (p *Process) acceptNetwork(r *request) (*Flow, error) {
 	if r.aware {
 		data = oap.AppendCaps(nil, ownCaps)
 	}
-	port, err := r.answer.Accept(r.oap.Respond(i.now(), data))
+	response, err := r.negotiate(data)
+	if err != nil {
+		code := layer.ErrIRMd
+		errors.As(err, &code)
+		r.refuse(code)
+		f.Dealloc()
+		return nil, err
+	}
+	port, err := r.answer.Accept(response)
 	if err != nil {
 		f.Dealloc()
 		return nil, err
@@ -149,6 +158,15 @@ func (p *Process) acceptNetwork(r *request) (*Flow, error) {
 	}
 	i.infoBy(f.cause, "Flow %d accepted by %d for %v (uid %d).", f.id, p.pid(), text(r.n.name), p.info.Creds.UID)
 	return f, nil
+}
+
+// negotiate makes the response to a request.
+func (r *request) negotiate(data []byte) ([]byte, error) {
+	now := r.irm.now()
+	if _, err := r.oap.Negotiate(now, rand.Reader, nil); err != nil {
+		return nil, err
+	}
+	return r.oap.Respond(now, data)
 }
 
 // ownCaps are the extensions that this node understands.

@@ -213,7 +213,13 @@ func (a cAnswer) Accept(data []byte) (layer.Port, error) {
 }
 
 // plainRequest is an OAP request as a C node sends it.
-func plainRequest() []byte { return oap.NewRequest(time.Now(), rand.Reader, nil).Request() }
+func plainRequest() []byte {
+	c, err := oap.NewRequest(time.Now(), rand.Reader, nil, nil)
+	if err != nil {
+		panic(err)
+	}
+	return c.Request()
+}
 
 func TestRefusalsReachTheRequesterAtOnce(t *testing.T) {
 	net := new(fakeNet)

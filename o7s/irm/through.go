@@ -81,19 +81,23 @@ func (p *Process) allocThrough(ctx context.Context, m *member, hash layer.Hash, 
 	if err != nil {
 		return nil, err
 	}
-	client := oap.NewRequest(i.now(), rand.Reader, oap.AppendCaps(nil, ownCaps))
+	client, err := oap.NewRequest(i.now(), rand.Reader, nil, oap.AppendCaps(nil, ownCaps))
+	if err != nil {
+		f.Dealloc()
+		return nil, err
+	}
 	port, response, err := m.ipcp.Allocate(ctx, hash, qs, client.Request())
 	if err != nil {
 		f.Dealloc()
 		return nil, err
 	}
-	data, err := client.Finish(response)
+	session, err := client.Finish(i.now(), response)
 	if err != nil {
 		port.Close()
 		f.Dealloc()
 		return nil, err
 	}
-	caps, _ := oap.ParseCaps(data)
+	caps, _ := oap.ParseCaps(session.Data)
 	setPeerCaps(port, caps)
 	f.terms = flow.Terms{PeerCaps: caps, Shim: m.isShim()}
 	if err := f.ready(wire{port: port, mtu: port.MTU()}); err != nil {

@@ -3,11 +3,14 @@
 // Package oap implements the Ouroboros Allocation Protocol (spec 30 §6): one
 // request and one response per flow, carried as the piggyback of the flow
 // request and of its positive answer. It binds the two by a random id and the
-// hash of the request, and keeps replayed requests out.
+// hash of the request, keeps replayed requests out, agrees on a key for the
+// packets of the flow, and tells who the peer is. What each end has and wants
+// is its Policy; a policy can require encryption or authentication, so that
+// taking them out of the messages ends the allocation.
 //
-// This package speaks the plain form. The fields of key exchange and
-// authentication are parsed and appended as opaque bytes; messages that need
-// them are refused with layer.ErrCrypt or layer.ErrAuth.
+// What the prototype leaves open stays open: a signed request does not name the
+// server it is meant for, so who gets one can show it to another server for 20
+// seconds (he does not learn the key of the flow).
 //
 // Start with NewRequest on the client and with Server on the server. AppendCaps
 // and ParseCaps code the list of extensions in the data field.
@@ -17,6 +20,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+
+	"o7gw/o7s/oap/cipher"
+	"o7gw/o7s/oap/digest"
 )
 
 // Sizes in bytes.
@@ -73,13 +79,13 @@ func Parse(b []byte, hashLen int) (Header, error) {
 	dataLen := int(binary.BigEndian.Uint16(b[34:]))
 	h.KexFlags = KexFlags(kex) & (KexRaw | KexClient)
 
-	if h.Cipher != 0 && !knownCipher(h.Cipher) {
+	if h.Cipher != 0 && !cipher.Known(h.Cipher) {
 		return h, fmt.Errorf("parse OAP header: unknown cipher %d", h.Cipher)
 	}
-	if h.KDF != 0 && DigestSize(h.KDF) == 0 {
+	if h.KDF != 0 && !digest.Known(h.KDF) {
 		return h, fmt.Errorf("parse OAP header: unknown KDF hash %d", h.KDF)
 	}
-	if h.MD != 0 && DigestSize(h.MD) == 0 {
+	if h.MD != 0 && !digest.Known(h.MD) {
 		return h, fmt.Errorf("parse OAP header: unknown digest %d", h.MD)
 	}
 
@@ -118,4 +124,15 @@ func (h *Header) Append(dst []byte) []byte {
 		dst = append(dst, f...)
 	}
 	return dst
+}
+
+// requestHash returns the digest over a whole request, as its response has to
+// repeat it; md is that of the request.
+func requestHash(md uint16, request []byte) []byte {
+	if md == 0 {
+		md = digest.SHA384
+	}
+	h := digest.New(md)
+	h.Write(request)
+	return h.Sum(nil)
 }

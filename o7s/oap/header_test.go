@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"o7gw/o7s/oap/digest"
 )
 
 // unhex decodes hexadecimal with white space in it.
@@ -58,9 +60,9 @@ func TestHeaderVectors(t *testing.T) {
 		kexReq, kexResp, cert, sig, all int
 	}{
 		{"a", unhex(t, requestA), unhex(t, responseA), 0, 0, 0, 0, 0, 0, 0, 0, 84},
-		{"b", unhex(t, requestB), unhex(t, responseB), 901, SHA256, SHA256, 0, 44, 44, 0, 0, 112},
-		{"c", unhex(t, requestC), unhex(t, responseC), 901, SHA256, SHA256, SHA256, 91, 91, 0, 0, 159},
-		{"d", unhex(t, requestC), responseD, 1018, SHA3_512, SHA256, SHA256, 91, 91, 315, 70, 544},
+		{"b", unhex(t, requestB), unhex(t, responseB), 901, digest.SHA256, digest.SHA256, 0, 44, 44, 0, 0, 112},
+		{"c", unhex(t, requestC), unhex(t, responseC), 901, digest.SHA256, digest.SHA256, digest.SHA256, 91, 91, 0, 0, 159},
+		{"d", unhex(t, requestC), responseD, 1018, digest.SHA3_512, digest.SHA256, digest.SHA256, 91, 91, 315, 70, 544},
 	} {
 		t.Run(v.name, func(t *testing.T) {
 			q, err := Parse(v.request, 0)
@@ -156,11 +158,11 @@ func TestCapturePlainExchange(t *testing.T) {
 			t.Fatal(err)
 		}
 		now := time.Unix(0, int64(h.Timestamp))
-		c := NewRequest(now, bytes.NewReader(h.ID[:]), nil)
+		c := request(t, now, bytes.NewReader(h.ID[:]), nil, nil)
 		if !bytes.Equal(c.Request(), q.bytes) {
 			t.Errorf("%s: request %x", q.session, c.Request())
 		}
-		if _, err := c.Finish(r.bytes); err != nil {
+		if _, err := c.Finish(now, r.bytes); err != nil {
 			t.Errorf("%s: %v", q.session, err)
 		}
 		var s Server
@@ -171,7 +173,7 @@ func TestCapturePlainExchange(t *testing.T) {
 		if h, err = Parse(r.bytes, 48); err != nil {
 			t.Fatal(err)
 		}
-		if got := p.Respond(time.Unix(0, int64(h.Timestamp)), nil); !bytes.Equal(got, r.bytes) {
+		if _, got := answer(t, time.Unix(0, int64(h.Timestamp)), nil, p, nil, nil); !bytes.Equal(got, r.bytes) {
 			t.Errorf("%s: response %x", q.session, got)
 		}
 	}
