@@ -86,11 +86,39 @@ type signedCertificate struct {
 }
 
 func (t *template) issue(random io.Reader) (*x509.Certificate, error) {
-	from, until := t.from.UTC().Truncate(time.Second), t.until.UTC().Truncate(time.Second)
-	switch {
-	case t.name == "" || len(t.name) > maxName || !utf8.ValidString(t.name) || strings.ContainsRune(t.name, 0):
+	if t.name == "" || len(t.name) > maxName || !utf8.ValidString(t.name) || strings.ContainsRune(t.name, 0) {
 		return nil, errName
-	case !from.Before(until):
+	}
+	public, err := marshalPublic(t.pub)
+	if err != nil {
+		return nil, err
+	}
+	extensions, err := t.extensions(public)
+	if err != nil {
+		return nil, err
+	}
+	der, err := t.sign(random, public, extensions)
+	if err != nil {
+		return nil, err
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, err
+	}
+	parent := t.issuer
+	if parent == nil {
+		parent = cert
+	}
+	if err := checkIssued(cert, parent); err != nil { // the signer may have another key than the issuer
+		return nil, err
+	}
+	return cert, nil
+}
+
+// sign makes the certificate of a public key, DER.
+func (t *template) sign(random io.Reader, public []byte, extensions []pkix.Extension) ([]byte, error) {
+	from, until := t.from.UTC().Truncate(time.Second), t.until.UTC().Truncate(time.Second)
+	if !from.Before(until) {
 		return nil, errDates
 	}
 	subject, err := asn1.Marshal(pkix.Name{CommonName: t.name}.ToRDNSequence())
@@ -101,10 +129,6 @@ func (t *template) issue(random io.Reader) (*x509.Certificate, error) {
 	if t.issuer != nil {
 		issuer = t.issuer.RawSubject
 	}
-	public, err := marshalPublic(t.pub)
-	if err != nil {
-		return nil, err
-	}
 	algorithm, md, err := signatureAlgorithm(t.signer.Public())
 	if err != nil {
 		return nil, err
@@ -114,10 +138,6 @@ func (t *template) issue(random io.Reader) (*x509.Certificate, error) {
 		return nil, err
 	}
 	serial[0] = serial[0]&0x7f | 0x40
-	extensions, err := t.extensions(public)
-	if err != nil {
-		return nil, err
-	}
 	body := tbsCertificate{
 		Version: 2, Serial: new(big.Int).SetBytes(serial), Algorithm: algorithm,
 		Issuer: asn1.RawValue{FullBytes: issuer}, Subject: asn1.RawValue{FullBytes: subject},
@@ -132,19 +152,7 @@ func (t *template) issue(random io.Reader) (*x509.Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
-	der, err := asn1.Marshal(signedCertificate{asn1.RawValue{FullBytes: tbs}, algorithm, asn1.BitString{Bytes: sig, BitLength: 8 * len(sig)}})
-	if err != nil {
-		return nil, err
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		return nil, err
-	}
-	parent := t.issuer
-	if parent == nil {
-		parent = cert
-	}
-	return cert, checkIssued(cert, parent) // the key may be another than the issuer's
+	return asn1.Marshal(signedCertificate{asn1.RawValue{FullBytes: tbs}, algorithm, asn1.BitString{Bytes: sig, BitLength: 8 * len(sig)}})
 }
 
 // extensions says what the key may be used for, and which keys are meant.
