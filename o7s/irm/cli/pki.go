@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"crypto"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
@@ -213,18 +214,30 @@ func (c *call) pkiIssue(args []string) error {
 	if until.After(cert.NotAfter.Add(time.Second)) {
 		c.warn("irm: the certificate ends with that of its CA, %s.", cert.NotAfter.UTC().Format(time.RFC3339))
 	}
+	if err := c.warnOfSize(cert, key); err != nil {
+		return err
+	}
 	if err := files.write(c, &pki.Credentials{Cert: cert.Raw, Leaf: cert, Key: key}); err != nil {
 		return refused(err)
-	}
-	if size := len(cert.Raw); size > maxPortable {
-		c.warn("irm: the certificate has %d bytes; layers of the prototype carry less than 2048 for a whole request.", size)
 	}
 	return c.installCA(dir, ca.Leaf)
 }
 
-// maxPortable is the size in bytes of a certificate that leaves room for its
-// signature and a key exchange in the 2048 bytes of a management message.
-const maxPortable = 1400
+// maxPortable is how many bytes of certificate and signature every layer
+// carries, with room for the rest of the message and a key exchange.
+const maxPortable = 1200
+
+// warnOfSize tells of a certificate that many layers cannot carry.
+func (c *call) warnOfSize(cert *x509.Certificate, key crypto.Signer) error {
+	sig, err := pki.Sign(rand.Reader, key, 0, nil)
+	if err != nil {
+		return refused(err)
+	}
+	if size := len(cert.Raw) + len(sig); size > maxPortable {
+		c.warn("irm: certificate and signature have %d bytes; a whole request has at most 2048 in udp and unicast layers, and those of a frame in eth layers.", size)
+	}
+	return nil
+}
 
 // fingerprint is what people compare over the phone.
 func fingerprint(cert *x509.Certificate) string {

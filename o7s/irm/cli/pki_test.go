@@ -214,6 +214,18 @@ func TestPKIErrors(t *testing.T) {
 	}
 }
 
+// TestPKISize: users learn of what their layers cannot carry.
+func TestPKISize(t *testing.T) {
+	dir := t.TempDir()
+	pkiRun(t, "ca", "dir", dir)
+	for alg, large := range map[string]bool{"p256": false, "rsa3072": false, "ml-dsa-44": true, "slh-dsa-sha2-128f": true} {
+		r := irmOn(nil, "pki", "issue", alg, "alg", alg, "dir", dir)
+		if r.code != success || strings.Contains(r.err, "at most 2048") != large {
+			t.Errorf("%s: %v", alg, r)
+		}
+	}
+}
+
 // TestPKIJSON: the verdict comes with the exit status.
 func TestPKIJSON(t *testing.T) {
 	dir := t.TempDir()
