@@ -9,6 +9,7 @@ import (
 
 	"o7gw/o7s/flow"
 	"o7gw/o7s/layer"
+	"o7gw/o7s/oap/cipher"
 	"o7gw/o7s/packet"
 	"o7gw/o7s/qos"
 )
@@ -217,3 +218,12 @@ func (f *Flow) Stats() Stats { return f.f.Stats() }
 func (f *Flow) String() string { return "flow to " + f.f.Name() }
 
 func (f *Flow) opError(op string, err error) error { return opError(op, f.f.Name(), err) }
+
+// Peer returns the name in the certificate of the peer, which has been
+// verified; "" if the peer showed none.
+func (f *Flow) Peer() string { return f.f.Peer() }
+
+// Cipher returns the name of the packet cipher, such as "aes-256-gcm"; "" if
+// the flow is not encrypted. A flow to a process of the same node never is,
+// since it does not leave the machine.
+func (f *Flow) Cipher() string { return cipher.Name(f.f.Cipher()) }

@@ -67,9 +67,10 @@ func (d *daemon) run() error {
 	os.Unsetenv("NOTIFY_SOCKET")
 
 	i := irm.New(irm.Options{
-		Factory: node.Factory,
-		Log:     d.log,
-		Spawn:   spawner{runDir: d.options.runDir}.spawn,
+		Factory:  node.Factory,
+		Log:      d.log,
+		Spawn:    spawner{runDir: d.options.runDir}.spawn,
+		Security: d.options.securityDir,
 	})
 	serving, stopServing := context.WithCancel(context.Background())
 	defer stopServing()

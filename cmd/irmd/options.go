@@ -11,6 +11,7 @@ import (
 
 	"o7gw/o7s"
 	"o7gw/o7s/log"
+	"o7gw/o7s/security/layout"
 )
 
 const usage = `Usage: irmd [OPTION]...
@@ -21,6 +22,10 @@ IPC resource manager of Ouroboros.
       --run-dir DIR         Directory of the control socket (default
                             $O7S_RUN_DIR; else /run/ouroboros for root,
                             $XDG_RUNTIME_DIR/ouroboros for others)
+      --security-dir DIR    Directory of keys, certificates and enc.conf files
+                            (default /etc/ouroboros/security for root,
+                            $XDG_CONFIG_HOME/ouroboros/security for others).
+                            It need not exist, and is looked at for every flow
       --stdout              Log to standard output (default: standard error)
       --syslog              Log to the system log
       --log-format FORMAT   o7s (default), json or text
@@ -29,12 +34,13 @@ IPC resource manager of Ouroboros.
       --help                Print this text and exit
 
 SIGTERM, SIGINT and SIGQUIT shut down. SIGUSR1 switches debug messages on and
-off. SIGHUP only warns that nothing is reloaded.
+off. SIGHUP only warns that nothing is reloaded; security files need no reload.
 `
 
 // options are those of the command line.
 type options struct {
 	config, runDir string
+	securityDir    string
 	check, version bool
 	stdout, syslog bool
 	format         log.Format
@@ -49,6 +55,7 @@ func parseOptions(args []string) (options, error) {
 	f.SetOutput(io.Discard)
 	f.StringVar(&o.config, "config", "", "")
 	f.StringVar(&o.runDir, "run-dir", "", "")
+	f.StringVar(&o.securityDir, "security-dir", layout.DefaultDir(), "")
 	f.BoolVar(&o.check, "check", false, "")
 	f.BoolVar(&o.version, "version", false, "")
 	f.BoolVar(&o.stdout, "stdout", false, "")
@@ -71,6 +78,9 @@ func parseOptions(args []string) (options, error) {
 		return o, errors.New("--check needs --config FILE")
 	case o.stdout && o.syslog:
 		return o, errors.New("--stdout and --syslog exclude each other")
+	}
+	if o.securityDir == "" {
+		return o, errors.New("--security-dir is empty")
 	}
 	if o.runDir == "" {
 		o.runDir = o7s.DefaultRunDir()

@@ -83,7 +83,7 @@ _irm() {
         ipcp,connect,*) choices="name dst component qos" ;;
         ipcp,disconnect,*) choices="name dst component" ;;
         ipcp,list,*) choices="name type layer" ;;
-        name,create,*) choices="lb sencpath scrtpath skeypath cencpath ccrtpath ckeypath" ;;
+        name,create,*) choices="lb sencpath scrtpath skeypath cencpath ccrtpath ckeypath srequire crequire" ;;
         name,register,* | name,unregister,*) choices="ipcp layer" ;;
         bind,program,*) choices="name auto --" ;;
         bind,* | unbind,*) choices="name" ;;

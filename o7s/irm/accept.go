@@ -4,7 +4,6 @@ package irm
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"time"
@@ -23,25 +22,31 @@ var errGone = errors.New("requester has gone")
 // ctx is reported as layer.ErrTimedOut if it was a deadline, else as
 // context.Canceled; there is no other limit.
 func (p *Process) Accept(ctx context.Context, s string) (*Flow, error) {
+	fail := func(err error) error {
+		if s == "" {
+			return fmt.Errorf("accept flow: %w", waitError(err))
+		}
+		return fmt.Errorf("accept flow for %q: %w", s, waitError(err))
+	}
 	for {
 		r, err := p.nextRequest(ctx, s)
 		if err != nil {
-			if s == "" {
-				return nil, fmt.Errorf("accept flow: %w", waitError(err))
-			}
-			return nil, fmt.Errorf("accept flow for %q: %w", s, waitError(err))
+			return nil, fail(err)
 		}
 		var f *Flow
 		if r.m != nil {
-			f, err = p.acceptNetwork(r)
+			f, err = p.acceptNetwork(ctx, r)
 		} else {
-			f, err = p.acceptDirect(r)
+			f, err = p.acceptDirect(ctx, r)
 		}
 		if err == nil {
 			return f, nil
 		}
-		if !errors.Is(err, errGone) && !errors.Is(err, ErrDetached) {
-			p.irm.warnf("Failed to accept flow for %v: %v.", text(r.n.name), err)
+		if ctx.Err() == nil && !errors.Is(err, errGone) && !errors.Is(err, ErrDetached) {
+			p.irm.warnBy(r.cause(), "Failed to accept flow for %v: %v.", text(r.n.name), err)
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, fail(err)
 		}
 	}
 }
@@ -51,17 +56,18 @@ func (p *Process) Accept(ctx context.Context, s string) (*Flow, error) {
 const directMPL = time.Millisecond
 
 // acceptDirect makes both ends of a flow between two local processes.
-func (p *Process) acceptDirect(r *request) (*Flow, error) {
+func (p *Process) acceptDirect(ctx context.Context, r *request) (*Flow, error) {
 	i, c := p.irm, r.client
+	peers, err := p.meet(ctx, r)
+	if err != nil {
+		return nil, err
+	}
 	var here, there wire
 	if p.info.External && c.info.External {
 		a, b, err := ring.New(ring.Config{})
 		if err != nil {
 			err = fmt.Errorf("make ring: %w", err)
-			i.mu.Lock()
-			r.err = err
-			r.settleLocked()
-			i.mu.Unlock()
+			r.fail(err)
 			return nil, err
 		}
 		here, there = wire{files: a, ring: true, mtu: ring.MaxPacket}, wire{files: b, ring: true, mtu: ring.MaxPacket}
@@ -69,7 +75,7 @@ func (p *Process) acceptDirect(r *request) (*Flow, error) {
 		a, b := layer.Pipe()
 		here, there = wire{port: a, mtu: a.MTU()}, wire{port: b, mtu: b.MTU()}
 	}
-	server, client, err := p.joinDirect(r, here, there)
+	server, client, err := p.joinDirect(r, here, there, peers)
 	if err != nil {
 		here.close()
 		there.close()
@@ -82,7 +88,7 @@ func (p *Process) acceptDirect(r *request) (*Flow, error) {
 
 // joinDirect enters both ends and settles the request, if both processes are
 // still there.
-func (p *Process) joinDirect(r *request, here, there wire) (server, client *Flow, err error) {
+func (p *Process) joinDirect(r *request, here, there wire, peers peers) (server, client *Flow, err error) {
 	i, c := p.irm, r.client
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -99,74 +105,90 @@ func (p *Process) joinDirect(r *request, here, there wire) (server, client *Flow
 	server.cause = c.cause()
 	client.direct, client.peer, client.mpl = true, server.id, directMPL
 	// A pipe inside this process may lose packets, as a layer may.
-	server.terms = flow.Terms{Direct: here.ring, Server: true, PeerCaps: ownCaps}
-	client.terms = flow.Terms{Direct: there.ring, PeerCaps: ownCaps}
-	server.readyLocked(here)
-	client.readyLocked(there)
+	server.readyLocked(here, flow.Terms{Direct: here.ring, Server: true, PeerCaps: ownCaps, Peer: peers.client})
+	client.readyLocked(there, flow.Terms{Direct: there.ring, PeerCaps: ownCaps, Peer: peers.server})
 	r.flow = client
 	r.settleLocked()
 	return server, client, nil
 }
 
 // acceptNetwork answers a request that came through a member.
-func (p *Process) acceptNetwork(r *request) (*Flow, error) {
-	i := p.irm
-	i.mu.Lock()
-	if p.closed {
-		kept := r.requeueLocked()
-		i.mu.Unlock()
-		if !kept {
-			r.refuse(layer.ErrTimedOut)
-		}
-		return nil, ErrDetached
+func (p *Process) acceptNetwork(ctx context.Context, r *request) (*Flow, error) {
+	pol, err := r.n.serverPolicy(p.irm)
+	if err != nil {
+		r.fail(err)
+		return nil, err
 	}
-	r.settleLocked()
-	if !r.fitsLocked(p) { // since just now
-		i.mu.Unlock()
-		r.refuse(layer.ErrIPCP)
-		return nil, errText("the layer of the requester stands on the IPCP", layer.ErrIPCP)
+	done, err := p.turn(ctx)
+	if err != nil {
+		r.giveBack()
+		return nil, err
 	}
-	f := p.addFlowLocked(r.n.name, r.qs)
-	f.server, f.mpl, f.cause = true, r.m.info.MPL, cause{m: r.m}
-	f.terms = flow.Terms{Server: true, PeerCaps: r.caps, Shim: r.m.isShim()}
-	f.carryLocked(r.m)
-	i.mu.Unlock()
-
+	f, err := p.pendingAccept(r)
+	if err != nil {
+		done()
+		return nil, err
+	}
 	// Only who announced extensions may be told of ours (spec 60 §2).
 	var data []byte
 	if r.aware {
 		data = oap.AppendCaps(nil, ownCaps)
 	}
-	response, err := r.negotiate(data)
+	s, response, err := r.respond(pol, data)
+	done()
 	if err != nil {
-		code := layer.ErrIRMd
-		errors.As(err, &code)
-		r.refuse(code)
 		f.Dealloc()
+		r.refuse(codeOf(err))
 		return nil, err
 	}
+	return f, p.finishAccept(f, r, s, response)
+}
+
+// pendingAccept settles a request from the network and enters the flow that
+// it asks for.
+func (p *Process) pendingAccept(r *request) (*Flow, error) {
+	i := p.irm
+	i.mu.Lock()
+	if p.closed {
+		i.mu.Unlock()
+		r.giveBack()
+		return nil, ErrDetached
+	}
+	late := r.late
+	r.settleLocked()
+	if late { // while the process waited for its turn
+		i.mu.Unlock()
+		r.refuse(layer.ErrTimedOut)
+		return nil, errText("too many requests were before it", layer.ErrTimedOut)
+	}
+	if !r.fitsLocked(p) { // since just now
+		i.mu.Unlock()
+		r.refuse(layer.ErrIPCP)
+		return nil, errText("the layer of the requester stands on the IPCP", layer.ErrIPCP)
+	}
+	defer i.mu.Unlock()
+	f := p.addFlowLocked(r.n.name, r.qs)
+	f.server, f.mpl, f.cause = true, r.m.info.MPL, cause{m: r.m}
+	f.carryLocked(r.m)
+	return f, nil
+}
+
+// finishAccept sends the response and makes the flow an allocated one.
+func (p *Process) finishAccept(f *Flow, r *request, s *oap.Session, response []byte) error {
 	port, err := r.answer.Accept(response)
 	if err != nil {
 		f.Dealloc()
-		return nil, err
+		return err
 	}
 	if _, ok := r.answer.(layer.PeerAware); !ok { // it has been told
 		setPeerCaps(port, r.caps)
 	}
-	if err := f.ready(wire{port: port, mtu: port.MTU()}); err != nil {
-		return nil, err
+	terms := flow.Terms{Server: true, PeerCaps: r.caps, Shim: r.m.isShim(), Cipher: s.Cipher, Key: s.Key, Peer: s.Peer}
+	if err := f.ready(wire{port: port, mtu: port.MTU()}, terms); err != nil {
+		return err
 	}
-	i.infoBy(f.cause, "Flow %d accepted by %d for %v (uid %d).", f.id, p.pid(), text(r.n.name), p.info.Creds.UID)
-	return f, nil
-}
-
-// negotiate makes the response to a request.
-func (r *request) negotiate(data []byte) ([]byte, error) {
-	now := r.irm.now()
-	if _, err := r.oap.Negotiate(now, rand.Reader, nil); err != nil {
-		return nil, err
-	}
-	return r.oap.Respond(now, data)
+	p.irm.infoBy(f.cause, "Flow %d accepted by %d for %v (uid %d).", f.id, p.pid(), text(r.n.name), p.info.Creds.UID)
+	return nil
 }
 
 // ownCaps are the extensions that this node understands.

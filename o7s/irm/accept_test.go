@@ -251,7 +251,7 @@ func TestServerDiesAfterTaking(t *testing.T) {
 			if r.m != nil {
 				finish = dying.acceptNetwork
 			}
-			if f, err := finish(r); !errors.Is(err, ErrDetached) {
+			if f, err := finish(t.Context(), r); !errors.Is(err, ErrDetached) {
 				t.Fatalf("flow of a dead process: %v, %v", f, err)
 			}
 			// The request is not lost.
@@ -280,7 +280,7 @@ func TestClientDiesAfterTaking(t *testing.T) {
 	}()
 	r := takeFor(t, s)
 	c.Close()
-	if f, err := s.acceptDirect(r); !errors.Is(err, errGone) {
+	if f, err := s.acceptDirect(t.Context(), r); !errors.Is(err, errGone) {
 		t.Fatalf("flow to a dead process: %v, %v", f, err)
 	}
 	if err := <-got; !errors.Is(err, ErrDetached) {
@@ -302,7 +302,7 @@ func TestBothDieAfterTaking(t *testing.T) {
 	r := takeFor(t, s)
 	s.Close()
 	c.Close()
-	if _, err := s.acceptDirect(r); err == nil {
+	if _, err := s.acceptDirect(t.Context(), r); err == nil {
 		t.Fatal("flow between dead processes")
 	}
 	if err := <-got; !errors.Is(err, ErrDetached) {
@@ -329,7 +329,7 @@ func TestServerDiesWhileAnswering(t *testing.T) {
 	}()
 	r := takeFor(t, s)
 	r.answer = dieFirst{r.answer, s}
-	if f, err := s.acceptNetwork(r); !errors.Is(err, ErrDetached) {
+	if f, err := s.acceptNetwork(t.Context(), r); !errors.Is(err, ErrDetached) {
 		t.Fatalf("flow of a dead process: %v, %v", f, err)
 	}
 	// The client learns of the death by the end of its flow.

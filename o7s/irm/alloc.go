@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"o7gw/o7s/layer"
+	"o7gw/o7s/oap"
 	"o7gw/o7s/qos"
 )
 
@@ -43,7 +44,8 @@ func (p *Process) callError(ctx context.Context, err error) error {
 // is served here the flow is direct; else the first layer that knows the name
 // carries it. A refusal by the peer is a layer.Errno, as is ErrIPCP if no
 // layer knows the name; the end of ctx, 20 s from now if it has no deadline,
-// is layer.ErrTimedOut.
+// is layer.ErrTimedOut. If the ends do not agree on encryption the error is
+// layer.ErrCrypt, and layer.ErrAuth if one of them is not who it should be.
 func (p *Process) Alloc(ctx context.Context, s string, qs qos.Spec) (*Flow, error) {
 	fail := func(err error) (*Flow, error) { return nil, fmt.Errorf("allocate flow to %q: %w", s, err) }
 	if err := checkName(s); err != nil {
@@ -54,9 +56,13 @@ func (p *Process) Alloc(ctx context.Context, s string, qs qos.Spec) (*Flow, erro
 	if !p.retries(s) {
 		p.irm.infoBy(p.cause(), "Allocating flow for %d to %v (uid %d).", p.pid(), text(s), p.info.Creds.UID)
 	}
-	f, err := p.allocDirect(ctx, s, qs)
+	pol, err := p.irm.clientPolicy(s)
+	var f *Flow
+	if err == nil {
+		f, err = p.allocDirect(ctx, s, qs, pol)
+	}
 	if f == nil && err == nil {
-		f, err = p.allocLayer(ctx, s, qs)
+		f, err = p.allocLayer(ctx, s, qs, pol)
 	}
 	p.tried(s, err)
 	if err != nil {
@@ -93,7 +99,7 @@ func (p *Process) tried(s string, err error) {
 
 // allocDirect asks the processes of this node. It returns neither flow nor
 // error if none serves the name, or none takes the flow within a second.
-func (p *Process) allocDirect(ctx context.Context, s string, qs qos.Spec) (*Flow, error) {
+func (p *Process) allocDirect(ctx context.Context, s string, qs qos.Spec, pol *oap.Policy) (*Flow, error) {
 	i := p.irm
 	i.mu.Lock()
 	if p.closed {
@@ -101,7 +107,7 @@ func (p *Process) allocDirect(ctx context.Context, s string, qs qos.Spec) (*Flow
 		return nil, ErrDetached
 	}
 	n := i.names[s]
-	r := &request{irm: i, n: n, qs: qs, client: p, done: make(chan struct{})}
+	r := &request{irm: i, n: n, qs: qs, client: p, policy: pol, done: make(chan struct{})}
 	if n == nil || !i.servedLocked(r) {
 		i.mu.Unlock()
 		return nil, nil

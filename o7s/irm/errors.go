@@ -33,6 +33,13 @@ func waitError(err error) error {
 	return err
 }
 
+// codeOf returns the number that goes to the other node.
+func codeOf(err error) layer.Errno {
+	code := layer.ErrIRMd
+	errors.As(err, &code)
+	return code
+}
+
 // longest is the length limit, in bytes, of names of services, IPC processes
 // and layers (spec 40 §0.1).
 const longest = 255

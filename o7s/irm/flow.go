@@ -22,10 +22,10 @@ type Flow struct {
 	server, direct bool
 	peer           int
 	m              *member // nil for a direct flow
-	terms          flow.Terms
-	cause          cause // who asked for it
+	cause          cause   // who asked for it
 
-	// Guarded by IRM.mu.
+	// Guarded by IRM.mu. terms do not change once the flow is allocated.
+	terms flow.Terms
 	state FlowState
 	dead  bool
 	wire  wire
@@ -62,7 +62,8 @@ func (f *Flow) QoS() qos.Spec { return f.qs }
 func (f *Flow) MPL() time.Duration { return f.mpl }
 
 // Terms returns what both ends know of each other. They are settled before the
-// flow is handed out.
+// flow is handed out, and hold the key: they are for who uses the flow, and for
+// no log.
 func (f *Flow) Terms() flow.Terms { return f.terms }
 
 // MTU returns the largest packet, in bytes, that the flow carries.
@@ -146,14 +147,14 @@ func (f *Flow) dropLocked() {
 	}
 }
 
-func (f *Flow) readyLocked(w wire) { f.wire, f.state = w, Allocated }
+func (f *Flow) readyLocked(w wire, t flow.Terms) { f.wire, f.terms, f.state = w, t, Allocated }
 
 // ready makes a pending flow an allocated one. If it was ended meanwhile,
 // with its process, it closes the wire.
-func (f *Flow) ready(w wire) error {
+func (f *Flow) ready(w wire, t flow.Terms) error {
 	f.p.irm.mu.Lock()
 	if !f.dead {
-		f.readyLocked(w)
+		f.readyLocked(w, t)
 		f.p.irm.mu.Unlock()
 		return nil
 	}

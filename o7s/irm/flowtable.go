@@ -63,6 +63,7 @@ func (f *Flow) infoLocked() FlowInfo {
 	info := FlowInfo{
 		ID: f.id, Name: f.name, PID: f.p.info.PID, UID: f.p.info.Creds.UID, Server: f.server, Direct: f.direct,
 		Peer: f.peer, State: f.state, QoS: f.qs, MPL: f.mpl, MTU: f.wire.mtu,
+		Cipher: f.terms.Cipher, PeerName: f.terms.Peer,
 	}
 	if f.m != nil {
 		info.IPCP = f.m.id

@@ -25,11 +25,9 @@ func (m *member) FlowRequested(req *layer.Request) {
 	i.infoBy(cause{m: m}, "Flow request arrived for %v.", text(n.name))
 	refuse := func(err error) {
 		i.infoBy(cause{m: m}, "Refused flow request for %v: %v.", text(n.name), err)
-		code := layer.ErrIRMd
-		errors.As(err, &code)
-		req.Refuse(code)
+		req.Refuse(codeOf(err))
 	}
-	hello, err := i.oap.Accept(i.now(), req.Data)
+	hello, err := i.handshakes.server.Accept(i.now(), req.Data)
 	if errors.Is(err, oap.ErrReplayed) {
 		// A datagram that the network doubled. The first one is answered; a
 		// refusal now would undo that.

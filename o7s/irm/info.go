@@ -46,19 +46,13 @@ func (p Policy) String() string {
 	return fmt.Sprintf("Policy(%d)", uint8(p))
 }
 
-// SecurityPaths are the files of one side of a name; empty ones mean the
-// defaults of spec 40 §1.2.
-type SecurityPaths struct {
-	Enc, Cert, Key string
-}
-
 // NameInfo describes a service name. CreateName looks at the first five
 // fields only.
 type NameInfo struct {
 	Name           string // 1–255 bytes
 	Policy         Policy
-	Owner          uint32 // uid
-	Server, Client SecurityPaths
+	Owner          uint32     // uid
+	Server, Client Protection // of flows that are accepted for it, and of those to it
 
 	Programs   []ProgramBinding
 	Processes  []int // pids bound to the name, ascending
@@ -129,4 +123,8 @@ type FlowInfo struct {
 	QoS    qos.Spec
 	MPL    time.Duration
 	MTU    int // bytes; 0 while pending
+	// Cipher is the number of the packet cipher (package oap/cipher), 0 if the
+	// flow is not encrypted or is pending.
+	Cipher   uint16
+	PeerName string // authenticated name of the peer, "" if there is none
 }

@@ -27,6 +27,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"sync"
 	"time"
 
@@ -34,8 +35,8 @@ import (
 	"o7gw/o7s/ipcp"
 	"o7gw/o7s/layer"
 	"o7gw/o7s/log"
-	"o7gw/o7s/oap"
 	"o7gw/o7s/rib"
+	"o7gw/o7s/security"
 )
 
 // Options configure an IRM.
@@ -47,8 +48,13 @@ type Options struct {
 	Log *slog.Logger
 	// Spawn starts the programs bound for auto-start; nil: no auto-start.
 	Spawn SpawnFunc
-	// Now is the wall clock of OAP time stamps; nil: time.Now.
+	// Now is the wall clock of OAP time stamps and of certificates; nil:
+	// time.Now.
 	Now func() time.Time
+	// Security is the directory of keys, certificates and enc.conf files (spec 30
+	// §6.10), which need not exist. It is looked at for every flow. Empty: there
+	// are none.
+	Security string
 }
 
 // IRM is the resource manager of one node.
@@ -63,7 +69,9 @@ type IRM struct {
 	stop context.CancelFunc
 	wg   sync.WaitGroup // goroutines; Add only under mu while !closed
 
-	oap  oap.Server
+	security   *security.Loader
+	handshakes handshakes
+
 	host *flow.Host // serves the flows that IPC processes use
 	rib  *rib.Tree
 
@@ -95,6 +103,7 @@ func New(o Options) *IRM {
 		log:      o.Log.With("component", "irmd"),
 		spawn:    o.Spawn,
 		host:     flow.NewHost(),
+		security: security.NewLoader(o.Security, o.Log.With("component", "irmd/security")),
 		rib:      rib.New(),
 		now:      o.Now,
 		names:    make(map[string]*name),
@@ -102,6 +111,7 @@ func New(o Options) *IRM {
 		procs:    make(map[*Process]struct{}),
 		children: make(map[*instance]struct{}),
 	}
+	i.handshakes.turns = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1))
 	i.ctx, i.stop = context.WithCancel(context.Background())
 	i.publish()
 	return i

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 
+	"o7gw/o7s/flow"
 	"o7gw/o7s/layer"
 	"o7gw/o7s/qos"
 )
@@ -34,7 +35,7 @@ func (p *Process) Join(ctx context.Context, layerName string) (*Flow, error) {
 		f.Dealloc()
 		return fail(p.callError(ctx, err))
 	}
-	if err := f.ready(wire{port: port, mtu: port.MTU()}); err != nil {
+	if err := f.ready(wire{port: port, mtu: port.MTU()}, flow.Terms{}); err != nil {
 		return fail(err)
 	}
 	p.irm.infoBy(p.cause(), "Flow %d allocated for %d to layer %v.", f.id, p.pid(), text(layerName))

@@ -25,8 +25,15 @@ type cause struct {
 	m     *member
 }
 
-// infoBy is infof for lines of which anybody can cause any number.
+// infoBy and warnBy are infof and warnf for lines of which anybody can cause any number.
 func (i *IRM) infoBy(c cause, format string, args ...any) {
+	i.logBy(c, slog.LevelInfo, format, args...)
+}
+func (i *IRM) warnBy(c cause, format string, args ...any) {
+	i.logBy(c, slog.LevelWarn, format, args...)
+}
+
+func (i *IRM) logBy(c cause, level slog.Level, format string, args ...any) {
 	var ok bool
 	var lost int
 	switch {
@@ -47,7 +54,7 @@ func (i *IRM) infoBy(c cause, format string, args ...any) {
 		}
 		i.warnf("%d log lines about what %s did were left out.", lost, whose)
 	}
-	i.infof(format, args...)
+	i.logf(level, format, args...)
 }
 
 func (p *Process) cause() cause { return cause{creds: p.info.Creds} }

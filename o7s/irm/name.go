@@ -21,7 +21,7 @@ type name struct {
 
 	policy         Policy
 	owner          uint32
-	server, client SecurityPaths
+	server, client Protection
 	// implicit: came into being for a process that bound itself, and goes
 	// with the last one.
 	implicit bool
@@ -44,8 +44,10 @@ type name struct {
 var algos = []layer.HashAlgo{layer.SHA3_224, layer.SHA3_256, layer.SHA3_384, layer.SHA3_512, layer.MD5}
 
 // CreateName creates a name. If it exists that is no error and changes
-// nothing, but that the name stays when its users go, and that one which
-// came into being for a process of another user is taken from that.
+// nothing, but that the name stays when its users go, that one which
+// came into being for a process of another user is taken from that, and that
+// a name without any protection gets the one that is given. A protection that
+// differs from what the name has is ErrExists.
 func (i *IRM) CreateName(info NameInfo) error {
 	if err := checkName(info.Name); err != nil {
 		return fmt.Errorf("create name %q: %w", info.Name, err)
@@ -57,11 +59,28 @@ func (i *IRM) CreateName(info NameInfo) error {
 	defer i.mu.Unlock()
 	if n := i.names[info.Name]; n != nil {
 		n.claimLocked(info.Owner)
+		if err := n.protectLocked(info.Server, info.Client); err != nil {
+			return fmt.Errorf("create name %q: %w", info.Name, err)
+		}
 		i.infof("Name %v already exists.", text(info.Name))
 		return nil
 	}
 	n := i.addNameLocked(info.Name, info.Policy, info.Owner)
 	n.server, n.client = info.Server, info.Client
+	return nil
+}
+
+// protectLocked gives the protection to a name that exists. Whoever asks for
+// one must not go away and believe that it is there.
+func (n *name) protectLocked(server, client Protection) error {
+	none := Protection{}
+	switch {
+	case server == none && client == none:
+	case n.server == none && n.client == none:
+		n.server, n.client = server, client
+	case n.server != server || n.client != client:
+		return errText("it has other security settings; destroy it first", ErrExists)
+	}
 	return nil
 }
 

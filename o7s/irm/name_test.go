@@ -11,6 +11,7 @@ import (
 	"o7gw/o7s/ipcp"
 	"o7gw/o7s/layer"
 	"o7gw/o7s/qos"
+	"o7gw/o7s/security"
 )
 
 func nameOf(i *IRM, s string) *NameInfo {
@@ -24,7 +25,7 @@ func nameOf(i *IRM, s string) *NameInfo {
 
 func TestNames(t *testing.T) {
 	i := node(t, new(fakeNet), nil)
-	info := NameInfo{Name: "b", Policy: RoundRobin, Owner: 7, Server: SecurityPaths{Enc: "e"}, Client: SecurityPaths{Key: "k"}}
+	info := NameInfo{Name: "b", Policy: RoundRobin, Owner: 7, Server: Protection{Paths: security.Paths{Enc: "e"}}, Client: Protection{Paths: security.Paths{Key: "k"}}}
 	for _, n := range []NameInfo{info, {Name: "a", Policy: Spillover}, {Name: "b", Policy: Spillover}} {
 		if err := i.CreateName(n); err != nil {
 			t.Fatal(err)

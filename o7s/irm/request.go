@@ -41,6 +41,7 @@ type request struct {
 
 	// Of a direct request: flow and err are valid when settled.
 	client *Process
+	policy *oap.Policy // of the client side
 	flow   *Flow
 	err    error
 
@@ -166,6 +167,25 @@ func (n *name) takePendingLocked() []*request {
 func (r *request) refuse(code layer.Errno) {
 	if r.answer != nil {
 		r.answer.Refuse(code)
+	}
+}
+
+// fail settles a taken request, and tells the requester why.
+func (r *request) fail(err error) {
+	r.irm.mu.Lock()
+	r.err = err
+	r.settleLocked()
+	r.irm.mu.Unlock()
+	r.refuse(codeOf(err))
+}
+
+// giveBack is requeueLocked, and refuses what cannot wait any longer.
+func (r *request) giveBack() {
+	r.irm.mu.Lock()
+	kept := r.requeueLocked()
+	r.irm.mu.Unlock()
+	if !kept {
+		r.refuse(layer.ErrTimedOut)
 	}
 }
 

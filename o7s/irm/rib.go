@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 
+	"o7gw/o7s/oap/cipher"
 	"o7gw/o7s/rib"
 )
 
@@ -18,7 +19,8 @@ const ribName = "irm"
 //	<IPC process>/info/_state, _type, _layer
 //	<IPC process>/stats/counters   what a type counts
 //	<IPC process>/...              what it publishes itself
-//	irm/flows/<id>  irm/names/<name>  irm/processes/<pid>  irm/status/counts
+//	irm/flows/<id>  irm/names/<name>  irm/processes/<pid>
+//	irm/status/counts  irm/status/handshakes
 //
 // Names in it are written as rib.Escape does. It says no more than the lists,
 // and is for everybody, like them.
@@ -30,7 +32,7 @@ func (i *IRM) publish() {
 	t.Mount("flows", flowDir{i})
 	t.Mount("names", nameDir{i})
 	t.Mount("processes", processDir{i})
-	t.Mount("status", rib.Files{"counts": i.countsEntry})
+	t.Mount("status", rib.Files{"counts": i.countsEntry, "handshakes": i.handshakesEntry})
 }
 
 // counted is implemented by IPC processes that count something but do not
@@ -90,6 +92,20 @@ func (i *IRM) countsEntry() rib.Entry {
 	)
 }
 
+// handshakesEntry counts the requests for flows that processes of this node
+// accept, and those that did not get theirs.
+func (i *IRM) handshakesEntry() rib.Entry {
+	h := &i.handshakes
+	s := h.server.Stats()
+	return table(
+		"Requests taken", s.Accepted, "Requests malformed", s.Malformed, "Requests replayed", s.Replayed,
+		"Requests with a wrong time", s.OutOfTime, "Requests too many", s.Overloaded,
+		"Clients not authenticated", s.Unauthenticated, "Clients without agreed encryption", s.Disagreed,
+		"Servers not authenticated", h.unauthenticated.Load(), "Servers without agreed encryption", h.disagreed.Load(),
+		"Security files not usable", h.unusable.Load(),
+	)
+}
+
 // table is an entry of labels and values by turns.
 func table(labelsAndValues ...any) rib.Entry {
 	e := rib.Entry{LabelWidth: rib.LabelWidth, ValueWidth: rib.ValueWidth}
@@ -140,6 +156,12 @@ func (d flowDir) Entry(name string) (rib.Entry, bool) {
 	}
 	e := table("Name", info.Name, "User", user, "Role", role, "State", info.State.String(), "QoS", info.QoS.String(),
 		"MTU (bytes)", info.MTU, "Maximum packet lifetime (ms)", info.MPL.Milliseconds())
+	if info.Cipher != 0 {
+		e.Fields = append(e.Fields, rib.Field{Label: "Cipher:", Value: cipher.Name(info.Cipher)})
+	}
+	if info.PeerName != "" {
+		e.Fields = append(e.Fields, rib.Field{Label: "Authenticated peer:", Value: info.PeerName})
+	}
 	if info.Direct {
 		e.Fields = append(e.Fields, rib.Field{Label: "Other end (flow):", Value: info.Peer})
 	} else {
@@ -184,6 +206,12 @@ func (d nameDir) Entry(escaped string) (rib.Entry, bool) {
 	e := table("Load-balance policy", info.Policy.String(), "Owner (uid)", info.Owner, "Listeners", listeners,
 		"Waiting accepts", accepts, "Waiting requests", pending)
 	add := func(label string, value any) { e.Fields = append(e.Fields, rib.Field{Label: label, Value: value}) }
+	if r := FormatRequire(info.Server.Require); r != "" {
+		add("Required of clients:", r)
+	}
+	if r := FormatRequire(info.Client.Require); r != "" {
+		add("Required of servers:", r)
+	}
 	for _, b := range info.Programs {
 		add("Program:", b.Path)
 	}

@@ -61,7 +61,7 @@ func TestNoCircle(t *testing.T) {
 			t.Fatal(err)
 		}
 		begin := time.Now()
-		_, err = client.allocThrough(t.Context(), m, layer.MD5.Sum(name), name, qos.Raw)
+		_, err = client.allocThrough(t.Context(), m, layer.MD5.Sum(name), name, qos.Raw, nil)
 		if time.Since(begin) > acceptWait/2 {
 			t.Errorf("%s: answered after %v", name, time.Since(begin))
 		}

@@ -41,7 +41,7 @@ const (
 // A request to which nothing comes back may have been lost: it is made anew, with
 // a fresh OAP message (spec 60 §3.1), and after some attempts through the next
 // layer that knows the name.
-func (p *Process) allocLayer(ctx context.Context, s string, qs qos.Spec) (*Flow, error) {
+func (p *Process) allocLayer(ctx context.Context, s string, qs qos.Spec, pol *oap.Policy) (*Flow, error) {
 	silent := make(map[*member]int) // requests without answer
 	stale := 0
 	for {
@@ -53,7 +53,7 @@ func (p *Process) allocLayer(ctx context.Context, s string, qs qos.Spec) (*Flow,
 			return nil, err
 		}
 		pause := time.After(retryPause)
-		f, err := p.allocThrough(ctx, m, hash, s, qs)
+		f, err := p.allocThrough(ctx, m, hash, s, qs, pol)
 		switch {
 		case errors.Is(err, layer.ErrNoAnswer):
 		case errors.Is(err, layer.ErrNoName) && ctx.Err() != nil: // it was still looking
@@ -75,36 +75,44 @@ func (p *Process) allocLayer(ctx context.Context, s string, qs qos.Spec) (*Flow,
 }
 
 // allocThrough makes one flow request.
-func (p *Process) allocThrough(ctx context.Context, m *member, hash layer.Hash, s string, qs qos.Spec) (*Flow, error) {
+func (p *Process) allocThrough(ctx context.Context, m *member, hash layer.Hash, s string, qs qos.Spec, pol *oap.Policy) (*Flow, error) {
 	i := p.irm
 	f, err := p.pendingFlow(s, qs, m)
 	if err != nil {
 		return nil, err
 	}
-	client, err := oap.NewRequest(i.now(), rand.Reader, nil, oap.AppendCaps(nil, ownCaps))
+	port, terms, err := i.shake(ctx, m, hash, qs, pol)
 	if err != nil {
 		f.Dealloc()
+		i.handshakes.failed(err)
 		return nil, err
 	}
-	port, response, err := m.ipcp.Allocate(ctx, hash, qs, client.Request())
-	if err != nil {
-		f.Dealloc()
-		return nil, err
-	}
-	session, err := client.Finish(i.now(), response)
-	if err != nil {
-		port.Close()
-		f.Dealloc()
-		return nil, err
-	}
-	caps, _ := oap.ParseCaps(session.Data)
-	setPeerCaps(port, caps)
-	f.terms = flow.Terms{PeerCaps: caps, Shim: m.isShim()}
-	if err := f.ready(wire{port: port, mtu: port.MTU()}); err != nil {
+	if err := f.ready(wire{port: port, mtu: port.MTU()}, terms); err != nil {
 		return nil, err
 	}
 	i.infoBy(p.cause(), "Flow %d allocated for %d to %v.", f.id, p.pid(), text(s))
 	return f, nil
+}
+
+// shake makes one flow request and sees to it that the answer is what the
+// policy asks for.
+func (i *IRM) shake(ctx context.Context, m *member, hash layer.Hash, qs qos.Spec, pol *oap.Policy) (layer.Port, flow.Terms, error) {
+	client, err := oap.NewRequest(i.now(), rand.Reader, pol, oap.AppendCaps(nil, ownCaps))
+	if err != nil {
+		return nil, flow.Terms{}, err
+	}
+	port, response, err := m.ipcp.Allocate(ctx, hash, qs, client.Request())
+	if err != nil {
+		return nil, flow.Terms{}, explain(err, pol)
+	}
+	s, err := client.Finish(i.now(), response)
+	if err != nil {
+		port.Close()
+		return nil, flow.Terms{}, err
+	}
+	caps, _ := oap.ParseCaps(s.Data)
+	setPeerCaps(port, caps)
+	return port, flow.Terms{PeerCaps: caps, Shim: m.isShim(), Cipher: s.Cipher, Key: s.Key, Peer: s.Peer}, nil
 }
 
 func (p *Process) pendingFlow(s string, qs qos.Spec, m *member) (*Flow, error) {

@@ -74,17 +74,13 @@ func (p *Process) nextRequest(ctx context.Context, s string) (*request, error) {
 	i.mu.Lock()
 	w.leaveLocked()
 	var back *request
-	kept := true
 	select {
 	case back = <-w.got:
-		if back != nil {
-			kept = back.requeueLocked()
-		}
 	default:
 	}
 	i.mu.Unlock()
-	if !kept {
-		back.refuse(layer.ErrTimedOut)
+	if back != nil {
+		back.giveBack()
 	}
 	return nil, err
 }

@@ -30,6 +30,8 @@ type Config struct {
 	Log     *slog.Logger // nil: no log
 	RunDir  string       // not empty: other processes attach through the control socket in it
 	Factory ipcp.Factory // nil: Factory
+	// Security is the directory of keys and certificates: see irm.Options.
+	Security string
 }
 
 // Node is a node in this process.
@@ -57,7 +59,7 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 	if cfg.Factory == nil {
 		cfg.Factory = Factory
 	}
-	n := &Node{irm: irm.New(irm.Options{Factory: cfg.Factory, Log: cfg.Log})}
+	n := &Node{irm: irm.New(irm.Options{Factory: cfg.Factory, Log: cfg.Log, Security: cfg.Security})}
 	p, err := n.attach()
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("start node: %w", err), n.irm.Close(ctx))

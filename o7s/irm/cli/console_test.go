@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"o7gw/o7s/irm"
+	"o7gw/o7s/oap/cipher"
 	"o7gw/o7s/qos"
 )
 
@@ -86,9 +87,9 @@ func TestConsoleAdditions(t *testing.T) {
 		ids:   []int{5},
 		procs: []irm.ProcessInfo{{PID: 77, Program: "/usr/bin/oping", UID: 7, Names: []string{"op", "ping"}, Accepts: 2, Flows: 1}},
 		flows: []irm.FlowInfo{
-			{ID: 1, Name: "op", PID: 77, Server: true, Direct: true, Peer: 2, State: irm.Allocated, QoS: qos.Raw, MTU: 65536},
+			{ID: 1, Name: "op", PID: 77, Server: true, Direct: true, Peer: 2, State: irm.Allocated, QoS: qos.Raw, MTU: 65536, PeerName: "alice"},
 			{ID: 3, Name: "far", PID: 78, IPCP: 5, QoS: qos.Data, MTU: 1400},
-			{ID: 4, Name: "core", PID: 42, User: 6, IPCP: 5, State: irm.Allocated, QoS: qos.Raw, MTU: 1400},
+			{ID: 4, Name: "core", PID: 42, User: 6, IPCP: 5, State: irm.Allocated, QoS: qos.Raw, MTU: 1400, Cipher: cipher.ChaCha20Poly1305, PeerName: "core"},
 		},
 	})
 }

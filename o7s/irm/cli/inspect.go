@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"o7gw/o7s/irm"
+	"o7gw/o7s/oap/cipher"
 )
 
 // noWords refuses arguments of a command that takes none.
@@ -89,10 +90,18 @@ func (c *call) flowList(args []string) error {
 			role = "server"
 		}
 		rows[i] = []string{strconv.Itoa(f.ID), f.Name, user(f), role, carrier(f), f.State.String(),
-			f.QoS.String(), strconv.Itoa(f.MTU)}
+			f.QoS.String(), strconv.Itoa(f.MTU), cipherName(f), f.PeerName}
 	}
-	printTable(c.env.Stdout, []column{{"id", 6}, {"name", 20}, {"pid", 7}, {"role", 6}, {"via", 12}, {"state", 9}, {"qos", 5}, {"mtu", 6}}, rows)
+	printTable(c.env.Stdout, []column{{"id", 6}, {"name", 20}, {"pid", 7}, {"role", 6}, {"via", 12}, {"state", 9}, {"qos", 5}, {"mtu", 6}, {"cipher", 17}, {"peer", 20}}, rows)
 	return nil
+}
+
+// cipherName tells how the packets of a flow are encrypted.
+func cipherName(f irm.FlowInfo) string {
+	if f.Cipher == 0 && f.State == irm.Allocated {
+		return "none"
+	}
+	return cipher.Name(f.Cipher)
 }
 
 // user tells who uses a flow.

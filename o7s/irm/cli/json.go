@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"o7gw/o7s/irm"
+	"o7gw/o7s/oap/cipher"
 )
 
 // The JSON of lists: arrays of objects whose field names stay as they are.
@@ -34,6 +35,13 @@ type jsonPaths struct {
 	Enc string `json:"enc"` // empty: the default
 	Crt string `json:"crt"`
 	Key string `json:"key"`
+	// Require is what flows must have: "encryption", "authentication", or both
+	// with a comma.
+	Require string `json:"require"`
+}
+
+func pathsJSON(p irm.Protection) jsonPaths {
+	return jsonPaths{p.Enc, p.Cert, p.Key, irm.FormatRequire(p.Require)}
 }
 
 type jsonProgram struct {
@@ -74,8 +82,7 @@ func programJSON(b irm.ProgramBinding) jsonProgram {
 func nameJSON(n irm.NameInfo) jsonName {
 	out := jsonName{
 		Name: n.Name, Policy: n.Policy.String(), Owner: n.Owner,
-		Server:   jsonPaths{n.Server.Enc, n.Server.Cert, n.Server.Key},
-		Client:   jsonPaths{n.Client.Enc, n.Client.Cert, n.Client.Key},
+		Server: pathsJSON(n.Server), Client: pathsJSON(n.Client),
 		Programs: []jsonProgram{}, Processes: append([]int{}, n.Processes...), IPCPs: []jsonBound{}, Registered: []jsonRegistration{},
 	}
 	for _, b := range n.Programs {
@@ -145,13 +152,17 @@ type jsonFlow struct {
 	QoS    string `json:"qos"`
 	MPL    int64  `json:"mpl_ms"`
 	MTU    int    `json:"mtu"` // bytes
+	// Cipher is the name of the packet cipher, empty if the flow is not
+	// encrypted, and PeerName what the certificate of the peer says.
+	Cipher   string `json:"cipher"`
+	PeerName string `json:"peer_name"`
 }
 
 func flowsJSON(list []irm.FlowInfo) []jsonFlow {
 	out := make([]jsonFlow, len(list))
 	for i, f := range list {
 		out[i] = jsonFlow{f.ID, f.Name, f.PID, f.UID, f.User, f.Server, f.Direct, f.IPCP, f.Peer, f.State.String(), f.QoS.String(),
-			f.MPL.Milliseconds(), f.MTU}
+			f.MPL.Milliseconds(), f.MTU, cipher.Name(f.Cipher), f.PeerName}
 	}
 	return out
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"o7gw/o7s/irm"
+	"o7gw/o7s/security"
 )
 
 // maxPath is the longest path of a security file, in bytes (spec 40 §0.1).
@@ -25,7 +26,7 @@ func (c *call) nameCreate(args []string) error {
 	case len(n.Name) > maxName:
 		return c.misuse("Name too long.")
 	}
-	w, err := c.scan(args[1:], values("lb", "sencpath", "scrtpath", "skeypath", "cencpath", "ccrtpath", "ckeypath"))
+	w, err := c.scan(args[1:], values("lb", "sencpath", "scrtpath", "skeypath", "cencpath", "ccrtpath", "ckeypath", "srequire", "crequire"))
 	if err != nil {
 		return err
 	}
@@ -49,6 +50,14 @@ func (c *call) nameCreate(args []string) error {
 		}
 		if *p.dst, err = securityPath(w.last(p.key)); err != nil {
 			return err
+		}
+	}
+	for _, r := range []struct {
+		key string
+		dst *security.Require
+	}{{"srequire", &n.Server.Require}, {"crequire", &n.Client.Require}} {
+		if *r.dst, err = irm.ParseRequire(w.last(r.key)); err != nil {
+			return c.misuse(`Unknown parameter for %s: "%s".`, r.key, w.last(r.key))
 		}
 	}
 	client, err := c.dial()

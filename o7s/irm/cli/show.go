@@ -29,13 +29,13 @@ func (c *call) nameShow(args []string) error {
 	line("owner", fmt.Sprintf("uid %d", n.Owner))
 	for _, side := range []struct {
 		label string
-		paths irm.SecurityPaths
+		irm.Protection
 	}{{"server", n.Server}, {"client", n.Client}} {
-		for _, f := range []struct{ kind, path string }{
-			{"enc", side.paths.Enc}, {"crt", side.paths.Cert}, {"key", side.paths.Key},
+		for _, f := range []struct{ kind, text string }{
+			{"enc", side.Enc}, {"crt", side.Cert}, {"key", side.Key}, {"req", irm.FormatRequire(side.Require)},
 		} {
-			if f.path != "" {
-				line(side.label+" "+f.kind, f.path)
+			if f.text != "" {
+				line(side.label+" "+f.kind, f.text)
 			}
 		}
 	}

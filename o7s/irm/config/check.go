@@ -15,7 +15,7 @@ import (
 func (f *File) Check() error {
 	var errs []error
 	for _, n := range f.Names {
-		for _, p := range []irm.SecurityPaths{n.Server, n.Client} {
+		for _, p := range []irm.Protection{n.Server, n.Client} {
 			for _, path := range []string{p.Enc, p.Cert, p.Key} {
 				if path == "" {
 					continue

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"o7gw/o7s/irm"
+	"o7gw/o7s/security"
 )
 
 // parseName reads a table [name.<name>] (spec 40 §4.2).
@@ -20,11 +21,12 @@ func parseName(t *table, name string) irm.NameInfo {
 	}
 	for _, side := range []struct {
 		prefix string
-		paths  *irm.SecurityPaths
+		*irm.Protection
 	}{{"server_", &n.Server}, {"client_", &n.Client}} {
-		t.fullPath(&side.paths.Enc, side.prefix+"enc_file")
-		t.fullPath(&side.paths.Cert, side.prefix+"crt_file")
-		t.fullPath(&side.paths.Key, side.prefix+"key_file")
+		t.fullPath(&side.Enc, side.prefix+"enc_file")
+		t.fullPath(&side.Cert, side.prefix+"crt_file")
+		t.fullPath(&side.Key, side.prefix+"key_file")
+		t.require(&side.Require, side.prefix+"require")
 	}
 	n.Programs = t.programs(name)
 	t.close()
@@ -36,6 +38,20 @@ func (t *table) fullPath(dst *string, key string) {
 	if _, ok := t.string(dst, key); ok && !filepath.IsAbs(*dst) {
 		t.errorf(key, "%q is not a full path", *dst)
 	}
+}
+
+// require reads what flows must have.
+func (t *table) require(dst *security.Require, key string) {
+	var list string
+	if _, ok := t.string(&list, key); !ok {
+		return
+	}
+	r, err := irm.ParseRequire(list)
+	if err != nil {
+		t.errorf(key, "%q must be encryption, authentication, or both with a comma", list)
+		return
+	}
+	*dst = r
 }
 
 // programs reads prog and args. Program i is started on demand if there is an

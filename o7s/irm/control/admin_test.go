@@ -15,6 +15,7 @@ import (
 	"o7gw/o7s/irm"
 	"o7gw/o7s/layer"
 	"o7gw/o7s/qos"
+	"o7gw/o7s/security"
 )
 
 // same checks that the client sees what the daemon has.
@@ -40,7 +41,7 @@ func TestAdministration(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, err := range []error{
-		c.CreateName(ctx, irm.NameInfo{Name: "n", Policy: irm.Spillover, Owner: 77, Server: irm.SecurityPaths{Enc: "/e", Cert: "/c", Key: "/k"}}),
+		c.CreateName(ctx, irm.NameInfo{Name: "n", Policy: irm.Spillover, Owner: 77, Server: irm.Protection{Paths: security.Paths{Enc: "/e", Cert: "/c", Key: "/k"}}}),
 		c.BindProgram(ctx, irm.ProgramBinding{Path: "/bin/prog", Args: []string{"-l", ""}, Auto: true, Name: "n", Creds: irm.Creds{UID: 4242, Admin: true}}),
 		c.BindProcess(ctx, os.Getpid(), "n"),
 		c.Register(ctx, "n", id),

@@ -9,6 +9,7 @@ import (
 	"o7gw/o7s/irm"
 	"o7gw/o7s/irm/irmpb"
 	"o7gw/o7s/layer"
+	"o7gw/o7s/security"
 )
 
 // Shapes of irm as messages and back. What comes from a message is only cut
@@ -40,15 +41,21 @@ func layerFromPB(p *irmpb.Layer) ipcp.Info {
 	}
 }
 
-func securityToPB(s irm.SecurityPaths) *irmpb.Security {
-	if s == (irm.SecurityPaths{}) {
+func protectionToPB(p irm.Protection) *irmpb.Security {
+	if p == (irm.Protection{}) {
 		return nil
 	}
-	return &irmpb.Security{Enc: []byte(s.Enc), Cert: []byte(s.Cert), Key: []byte(s.Key)}
+	return &irmpb.Security{
+		Enc: []byte(p.Enc), Cert: []byte(p.Cert), Key: []byte(p.Key),
+		RequireEncryption: p.Require.Encryption, RequireAuthentication: p.Require.Authentication,
+	}
 }
 
-func securityFromPB(p *irmpb.Security) irm.SecurityPaths {
-	return irm.SecurityPaths{Enc: string(p.GetEnc()), Cert: string(p.GetCert()), Key: string(p.GetKey())}
+func protectionFromPB(p *irmpb.Security) irm.Protection {
+	return irm.Protection{
+		Paths:   security.Paths{Enc: string(p.GetEnc()), Cert: string(p.GetCert()), Key: string(p.GetKey())},
+		Require: security.Require{Encryption: p.GetRequireEncryption(), Authentication: p.GetRequireAuthentication()},
+	}
 }
 
 func bindingToPB(b irm.ProgramBinding) *irmpb.Program {
@@ -77,14 +84,14 @@ func bindingFromPB(p *irmpb.Program) irm.ProgramBinding {
 func nameToPB(n irm.NameInfo) *irmpb.Name {
 	return &irmpb.Name{
 		Name: []byte(n.Name), Policy: uint32(n.Policy), Owner: n.Owner,
-		Server: securityToPB(n.Server), Client: securityToPB(n.Client),
+		Server: protectionToPB(n.Server), Client: protectionToPB(n.Client),
 	}
 }
 
 func nameFromPB(p *irmpb.Name) irm.NameInfo {
 	n := irm.NameInfo{
 		Name: string(p.GetName()), Policy: irm.Policy(clamp8(p.GetPolicy())), Owner: p.GetOwner(),
-		Server: securityFromPB(p.GetServer()), Client: securityFromPB(p.GetClient()),
+		Server: protectionFromPB(p.GetServer()), Client: protectionFromPB(p.GetClient()),
 	}
 	addToName(&n, p)
 	return n
@@ -112,7 +119,7 @@ func flowInfoToPB(f irm.FlowInfo) *irmpb.FlowInfo {
 	return &irmpb.FlowInfo{
 		Id: int64(f.ID), Name: []byte(f.Name), Pid: int64(f.PID), Uid: f.UID, Server: f.Server, Direct: f.Direct,
 		Ipcp: int64(f.IPCP), Peer: int64(f.Peer), State: uint32(f.State), Qos: qosToPB(f.QoS), MplNs: int64(f.MPL), Mtu: int64(f.MTU),
-		User: int64(f.User),
+		User: int64(f.User), Cipher: uint32(f.Cipher), PeerName: []byte(f.PeerName),
 	}
 }
 
@@ -120,6 +127,6 @@ func flowInfoFromPB(p *irmpb.FlowInfo) irm.FlowInfo {
 	return irm.FlowInfo{
 		ID: int(p.GetId()), Name: string(p.GetName()), PID: int(p.GetPid()), UID: p.GetUid(), Server: p.GetServer(), Direct: p.GetDirect(),
 		User: int(p.GetUser()), IPCP: int(p.GetIpcp()), Peer: int(p.GetPeer()), State: irm.FlowState(clamp8(p.GetState())), QoS: qosFromPB(p.GetQos()),
-		MPL: time.Duration(p.GetMplNs()), MTU: int(p.GetMtu()),
+		MPL: time.Duration(p.GetMplNs()), MTU: int(p.GetMtu()), Cipher: uint16(p.GetCipher()), PeerName: string(p.GetPeerName()),
 	}
 }
