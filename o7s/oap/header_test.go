@@ -110,8 +110,8 @@ func captured(t testing.TB) (all []message) {
 			all = append(all, message{f[0], f[1] == "request", unhex(t, f[2])})
 		}
 	}
-	if len(all) != 10 {
-		t.Fatalf("%d messages, want 10", len(all))
+	if len(all) != 14 {
+		t.Fatalf("%d messages, want 14", len(all))
 	}
 	return all
 }
