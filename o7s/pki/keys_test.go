@@ -23,7 +23,7 @@ import (
 // TestKeyFiles writes and reads keys of all kinds.
 func TestKeyFiles(t *testing.T) {
 	for _, alg := range Algorithms() {
-		if slow(alg) || alg == "rsa4096" {
+		if slow(alg) {
 			continue
 		}
 		key := newKey(t, alg)
