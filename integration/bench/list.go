@@ -18,5 +18,8 @@ var benchmarks = []benchmark{
 	{"line_ping", "the ping through a middle host", "≤ 180 µs", overLine(3, pingsAs("line_ping"))},
 	{"line_pps1024", "the packets through a middle host", "≥ 200 000", overLine(3, loadAs("line_pps1024"))},
 	{"tunnel_unicast_tcp", "one TCP stream through the tunnel over unicast over udp4", "≥ wireguard-go", tunnelUnicastTCP},
+	{"local_reliable", "1024-byte messages on one local reliable flow", "≥ 1 000 000", localReliable},
+	{"unicast_reliable", "1024-byte messages on a reliable flow over unicast over udp4", "≥ 0.6 × raw", unicastReliable},
+	{"udp4_ping_data", "oping -q data -f over udp4", "≤ raw + 15 µs", udp4PingData},
 	{"flows10k", "10 000 flows open at once between two processes, all echoing", "works", flows10k},
 }

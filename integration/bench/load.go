@@ -14,6 +14,7 @@ import (
 
 	"o7gw/o7s"
 	"o7gw/o7s/packet"
+	"o7gw/o7s/qos"
 )
 
 const loadName = "sink"
@@ -38,36 +39,46 @@ func (p *pair) load(ctx context.Context, figureName string, runs, size int, loss
 	}
 	var rates []float64
 	for range runs {
-		sink, err := p.role(1, "sink")
+		rate, err := p.burst(ctx, figureName, loadName, "raw", size, lossless)
 		if err != nil {
 			return nil, err
 		}
-		if err := sink.WaitFor(ctx, "ready"); err != nil {
-			return nil, err
-		}
-		source, err := p.role(0, "source", strconv.Itoa(size), "1s")
-		if err != nil {
-			return nil, err
-		}
-		var out sent
-		if err := result(ctx, source, &out); err != nil {
-			return nil, err
-		}
-		var in received
-		if err := result(ctx, sink, &in); err != nil {
-			return nil, err
-		}
-		switch {
-		case lossless && in.Packets != out.Packets:
-			return nil, fmt.Errorf("%d packets sent, %d received", out.Packets, in.Packets)
-		case in.Packets < 2 || in.Seconds <= 0:
-			return nil, fmt.Errorf("only %d of %d packets received", in.Packets, out.Packets)
-		}
-		fmt.Fprintf(p.b.log, "%s: %d packets sent, %d received in %.3f s\n", figureName, out.Packets, in.Packets, in.Seconds)
-		// The longer of both times: a flow that stalls is not fast.
-		rates = append(rates, float64(in.Packets)/max(in.Seconds, out.Seconds))
+		rates = append(rates, rate)
 	}
 	return []figure{newFigure(figureName, "1/s", rates, nil)}, nil
+}
+
+// burst sends packets for a second to a sink under the name, and returns how
+// many of them arrived per second.
+func (p *pair) burst(ctx context.Context, figureName, name, qosName string, size int, lossless bool) (float64, error) {
+	sink, err := p.role(1, "sink", name)
+	if err != nil {
+		return 0, err
+	}
+	if err := sink.WaitFor(ctx, "ready"); err != nil {
+		return 0, err
+	}
+	source, err := p.role(0, "source", name, qosName, strconv.Itoa(size), "1s")
+	if err != nil {
+		return 0, err
+	}
+	var out sent
+	if err := result(ctx, source, &out); err != nil {
+		return 0, err
+	}
+	var in received
+	if err := result(ctx, sink, &in); err != nil {
+		return 0, err
+	}
+	switch {
+	case lossless && in.Packets != out.Packets:
+		return 0, fmt.Errorf("%d packets sent, %d received", out.Packets, in.Packets)
+	case in.Packets < 2 || in.Seconds <= 0:
+		return 0, fmt.Errorf("only %d of %d packets received", in.Packets, out.Packets)
+	}
+	fmt.Fprintf(p.b.log, "%s (%s): %d packets sent, %d received in %.3f s\n", figureName, qosName, out.Packets, in.Packets, in.Seconds)
+	// The longer of both times: a flow that stalls is not fast.
+	return float64(in.Packets) / max(in.Seconds, out.Seconds), nil
 }
 
 func localPPS(ctx context.Context, b *bench) ([]figure, error) {
@@ -88,13 +99,18 @@ func udp4PPS(ctx context.Context, b *bench) ([]figure, error) {
 	return p.load(ctx, "udp4_pps1024", 5, 1024, false)
 }
 
-// playSource is the role that sends: arguments are the size and the time.
+// playSource is the role that sends: arguments are the name, the QoS, the size
+// and the time.
 func playSource(ctx context.Context, args []string) error {
-	size, err := strconv.Atoi(args[0])
+	qs, err := qos.Parse(args[1])
 	if err != nil {
 		return err
 	}
-	period, err := time.ParseDuration(args[1])
+	size, err := strconv.Atoi(args[2])
+	if err != nil {
+		return err
+	}
+	period, err := time.ParseDuration(args[3])
 	if err != nil {
 		return err
 	}
@@ -103,7 +119,7 @@ func playSource(ctx context.Context, args []string) error {
 		return err
 	}
 	defer stack.Close()
-	flow, err := stack.Dial(ctx, loadName)
+	flow, err := stack.Dial(ctx, args[0], o7s.WithQoS(qs))
 	if err != nil {
 		return err
 	}
@@ -124,18 +140,21 @@ func playSource(ctx context.Context, args []string) error {
 		}
 	}
 	out.Seconds = time.Since(start).Seconds()
+	if err := flow.Close(); err != nil {
+		return err
+	}
 	return report(out)
 }
 
-// playSink is the role that receives one flow to its end. It checks that
-// packets come in order and once.
-func playSink(ctx context.Context, _ []string) error {
+// playSink is the role that receives one flow to the name, its argument, to its
+// end. It checks that packets come in order and once.
+func playSink(ctx context.Context, args []string) error {
 	stack, err := o7s.Connect(ctx, "")
 	if err != nil {
 		return err
 	}
 	defer stack.Close()
-	l, err := stack.Listen(ctx, loadName)
+	l, err := stack.Listen(ctx, args[0])
 	if err != nil {
 		return err
 	}

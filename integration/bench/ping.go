@@ -12,14 +12,7 @@ import (
 // With reference bare UDP is measured beside it.
 func (p *pair) pings(ctx context.Context, figureName string, runs int, args string, reference bool) ([]figure, error) {
 	const name = "op"
-	if err := p.daemons(ctx, name); err != nil {
-		return nil, err
-	}
-	server, err := p.program(1, "oping", "-l", "-Q", "-n", name)
-	if err != nil {
-		return nil, err
-	}
-	if err := server.WaitFor(ctx, "started"); err != nil {
+	if err := p.pingServer(ctx, name); err != nil {
 		return nil, err
 	}
 	var medians, bare []float64
@@ -31,28 +24,49 @@ func (p *pair) pings(ctx context.Context, figureName string, runs int, args stri
 			}
 			bare = append(bare, m)
 		}
-		client, err := p.program(0, "oping", strings.Fields("-n "+name+" -Q --json "+args)...)
+		m, err := p.ping(ctx, name, args)
 		if err != nil {
 			return nil, err
 		}
-		var r struct {
-			Sent, Received int
-			End            string
-			RTT            struct{ P50 float64 } `json:"rtt_us"`
-		}
-		if err := result(ctx, client, &r); err != nil {
-			return nil, err
-		}
-		if r.End != "done" || r.Received == 0 {
-			return nil, fmt.Errorf("oping ended with %q, %d of %d replies", r.End, r.Received, r.Sent)
-		}
-		medians = append(medians, r.RTT.P50)
+		medians = append(medians, m)
 	}
 	var peers map[string][]float64
 	if bare != nil {
 		peers = map[string][]float64{"bare-udp": bare}
 	}
 	return []figure{newFigure(figureName, "µs", medians, peers)}, nil
+}
+
+// pingServer starts the daemons, and oping's server on the second host.
+func (p *pair) pingServer(ctx context.Context, name string) error {
+	if err := p.daemons(ctx, name); err != nil {
+		return err
+	}
+	server, err := p.program(1, "oping", "-l", "-Q", "-n", name)
+	if err != nil {
+		return err
+	}
+	return server.WaitFor(ctx, "started")
+}
+
+// ping runs oping once and returns the median in µs.
+func (p *pair) ping(ctx context.Context, name, args string) (float64, error) {
+	client, err := p.program(0, "oping", strings.Fields("-n "+name+" -Q --json "+args)...)
+	if err != nil {
+		return 0, err
+	}
+	var r struct {
+		Sent, Received int
+		End            string
+		RTT            struct{ P50 float64 } `json:"rtt_us"`
+	}
+	if err := result(ctx, client, &r); err != nil {
+		return 0, err
+	}
+	if r.End != "done" || r.Received == 0 {
+		return 0, fmt.Errorf("oping ended with %q, %d of %d replies", r.End, r.Received, r.Sent)
+	}
+	return r.RTT.P50, nil
 }
 
 func localPing(ctx context.Context, b *bench) ([]figure, error) {

@@ -133,14 +133,15 @@ func loadAs(name string) func(ctx context.Context, p *pair) ([]figure, error) {
 	}
 }
 
-// unicastTunnelConfig is the layers of one gateway of a tunnel over unicast over udp4.
-func unicastTunnelConfig(i int, outer [2]netip.Addr) string {
+// unicastOverUDP is the layers of one of two hosts: unicast over udp4, in which
+// this one serves the names.
+func unicastOverUDP(i int, outer [2]netip.Addr, serve []string) string {
 	names := [2]string{"uni.a", "uni.b"}
 	udp := lab.UDPLayer{
 		Name: "udp", Layer: "udp", IP: outer[i], Serve: []string{"net", names[i]},
 		Hosts: map[string]netip.Addr{names[1-i]: outer[1-i]},
 	}
-	uni := lab.Stacked{Type: "unicast", Name: names[i]}
+	uni := lab.Stacked{Type: "unicast", Name: names[i], Serve: serve}
 	if i == 1 {
 		uni.Bootstrap = "net"
 	} else {
@@ -149,6 +150,9 @@ func unicastTunnelConfig(i int, outer [2]netip.Addr) string {
 	}
 	return udp.String() + uni.String()
 }
+
+// unicastTunnelConfig is the layers of one gateway of a tunnel over unicast over udp4.
+func unicastTunnelConfig(i int, outer [2]netip.Addr) string { return unicastOverUDP(i, outer, nil) }
 
 func tunnelUnicastTCP(ctx context.Context, b *bench) ([]figure, error) {
 	return b.tcp(ctx, "tunnel_unicast_tcp", unicastTunnelConfig)

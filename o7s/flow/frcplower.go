@@ -5,6 +5,7 @@ package flow
 import (
 	"crypto/rand"
 	"encoding/binary"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -247,6 +248,7 @@ func (l *frcpLower) settle() {
 		changed := l.changed
 		l.mu.Unlock()
 		l.wakeReaders()
+		runtime.Gosched()
 		if changed != nil {
 			changed()
 		}
