@@ -5,7 +5,6 @@ package flow
 import (
 	"crypto/rand"
 	"encoding/binary"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -48,6 +47,7 @@ type frcpLower struct {
 	e        *frcp.Endpoint
 	dead     bool // e was closed
 	pumping  bool
+	turning  bool       // mu is held by a function of the Poller
 	lendTo   *ringLower // copies packets under mu; nil: they are given away
 	buf      [pumped]*packet.Buffer
 	timer    *time.Timer
@@ -100,6 +100,11 @@ func newFRCPLower(a *Attachment, under lower, g *guard, mtu int, h *Host) (*frcp
 	l.timer = time.AfterFunc(time.Hour, l.tick)
 	l.timer.Stop()
 	if onRing {
+		p, err := h.poller()
+		if err != nil {
+			return nil, err
+		}
+		l.reading.helps, l.writing.helps, l.closing.helps = p, p, p
 		r.onRoom = l.hasRoom
 		l.out = &ringOutlet{r: r, mtu: mtu}
 	} else {
@@ -150,10 +155,20 @@ func (l *frcpLower) pumpLocked() {
 	l.arm()
 	if l.waiting && (l.e.Room() >= frcp.DefaultQueue/4 || l.e.Err() != nil) {
 		l.waiting = false
-		l.writing.kick()
+		l.tell(&l.writing)
 	}
 	if l.discard {
-		l.closing.kick()
+		l.tell(&l.closing)
+	}
+}
+
+// tell makes a waiting call look. In a turn of the Poller it looks by itself if
+// it does that turn.
+func (l *frcpLower) tell(g *gate) {
+	if l.turning {
+		g.put()
+	} else {
+		g.kick()
 	}
 }
 
@@ -186,7 +201,9 @@ func (l *frcpLower) tick() {
 // hasRoom goes on after the lower end was full.
 func (l *frcpLower) hasRoom() {
 	l.mu.Lock()
+	l.turning = true
 	l.pumpLocked()
+	l.turning = false
 	l.mu.Unlock()
 }
 
@@ -202,6 +219,7 @@ func (l *frcpLower) Packets(pkts []*packet.Buffer) {
 		packet.ReleaseBatch(pkts)
 		return
 	}
+	l.turning = l.lendTo != nil // else pump lets others in meanwhile
 	l.e.Receive(l.now(), pkts)
 	l.pumpLocked()
 	l.settle()
@@ -236,6 +254,7 @@ func (l *frcpLower) Event(e layer.Event) {
 // settle unlocks mu and tells whoever reads what the Endpoint has for him.
 func (l *frcpLower) settle() {
 	if l.dead {
+		l.turning = false
 		l.mu.Unlock()
 		return
 	}
@@ -243,17 +262,19 @@ func (l *frcpLower) settle() {
 	case l.discard:
 		l.discardLocked()
 	case l.to != nil:
+		l.turning = false
 		l.deliverLocked()
 	case l.e.Readable() > 0 || l.e.EOF() || l.e.Err() != nil:
 		changed := l.changed
+		l.tell(&l.reading)
+		l.turning = false
 		l.mu.Unlock()
-		l.wakeReaders()
-		runtime.Gosched()
 		if changed != nil {
 			changed()
 		}
 		return
 	}
+	l.turning = false
 	l.mu.Unlock()
 }
 

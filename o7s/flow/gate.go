@@ -15,7 +15,10 @@ import (
 // while it waits.
 type gate struct {
 	sync.Mutex
-	wake     chan struct{} // capacity 1: a token lies there after a kick
+	wake chan struct{} // capacity 1: a token lies there after a kick
+	// helps is the Poller whose work the waiting call may do; nil: none.
+	helps    *ring.Poller
+	asks     atomic.Bool // the call waits so
 	deadline atomic.Pointer[time.Time]
 }
 
@@ -23,6 +26,15 @@ func newGate() gate { return gate{wake: make(chan struct{}, 1)} }
 
 // kick makes the call that waits, or else the next one that would, look again.
 func (g *gate) kick() {
+	g.put()
+	if g.asks.Load() {
+		g.helps.Interrupt()
+	}
+}
+
+// put is kick on the goroutine that does the Poller's work: if the waiting call
+// does it, it looks by itself.
+func (g *gate) put() {
 	select {
 	case g.wake <- struct{}{}:
 	default: // a token lies there
@@ -52,15 +64,24 @@ func (g *gate) wait(stop ring.Stop) error {
 		return err
 	}
 	d := g.deadline.Load()
-	if d == nil {
-		<-g.wake
+	var expired <-chan time.Time
+	if d != nil {
+		t := time.NewTimer(time.Until(*d))
+		defer t.Stop()
+		expired = t.C
+		if g.helps != nil {
+			defer time.AfterFunc(time.Until(*d), g.helps.Interrupt).Stop()
+		}
+	}
+	if g.helps != nil {
+		g.asks.Store(true)
+		defer g.asks.Store(false)
+		g.helps.Help(g.wake, expired)
 		return nil
 	}
-	t := time.NewTimer(time.Until(*d))
-	defer t.Stop()
 	select {
 	case <-g.wake:
-	case <-t.C:
+	case <-expired:
 	}
 	return nil
 }

@@ -23,6 +23,7 @@ type Host struct {
 	quit   chan struct{}
 	done   sync.WaitGroup
 	poll   *ring.Poller
+	pushes bool // there are receivers of users
 }
 
 // NewHost returns a Host. Close ends it.
@@ -60,8 +61,20 @@ func (h *Host) poller() (*ring.Poller, error) {
 			return nil, err
 		}
 		h.poll = p
+		if h.pushes {
+			p.Alone()
+		}
 	}
 	return h.poll, nil
+}
+
+// alone keeps the calls of flows from doing the Poller's work.
+func (h *Host) alone() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.pushes = true; h.poll != nil {
+		h.poll.Alone()
+	}
 }
 
 // watch checks flows when they are due.

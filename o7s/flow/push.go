@@ -32,6 +32,7 @@ func (f *Flow) Receive(r layer.Receiver) error {
 	if f.closed.Load() {
 		p.in.Close()
 	}
+	f.host.alone() // r may close a flow whose reader would be just calling it
 	p.in.Receive(r)
 	if err := f.low.push(p, f.host); err != nil {
 		return err
