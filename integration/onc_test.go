@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"o7gw/integration/lab"
-	"o7gw/o7s"
 )
 
 // script runs a script on host i in which our programs can be called by their
@@ -51,14 +50,6 @@ func (w *world) oncListens(i int, script string) *lab.Proc {
 	return p
 }
 
-// needsReliable skips a test of what reliable flows carry.
-func needsReliable(t *testing.T) {
-	t.Helper()
-	if _, ok := any((*o7s.Flow)(nil)).(interface{ CloseWrite() error }); !ok {
-		t.Skip("this version has no reliable flows")
-	}
-}
-
 // tree makes a directory with some files, of sizes on both sides of a packet.
 func (w *world) tree() string {
 	w.t.Helper()
@@ -82,7 +73,6 @@ func (w *world) tree() string {
 // Files go from host to host with tar, over each kind of layer.
 func TestOncTar(t *testing.T) {
 	needs(t, "tar", "diff")
-	needsReliable(t)
 	for _, kind := range []string{"local", "udp4", "unicast"} {
 		t.Run(kind, func(t *testing.T) {
 			w := newWorld(t, 60*time.Second, 2)
@@ -119,7 +109,6 @@ func TestOncTar(t *testing.T) {
 // An OpenSSH client reaches an OpenSSH server over a flow.
 func TestOncSSH(t *testing.T) {
 	needs(t, "ssh", "sshd", "ssh-keygen", "cmp")
-	needsReliable(t)
 	w := newWorld(t, 60*time.Second, 2)
 	w.unicastLine([]string{"udp4"}, "", "box", "ping")
 	w.start(1, "started", "oping", "-l", "-Q", "-n", "ping")

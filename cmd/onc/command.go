@@ -48,7 +48,7 @@ func startCommand(ctx context.Context, text string, flow *o7s.Flow, stderr io.Wr
 	enlarge(out)
 	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", text)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = theirIn, theirOut, stderr
-	cmd.Env = append(os.Environ(), "O7S_NAME="+flow.Name(), "O7S_QOS="+flow.QoS().String(), "O7S_PEER="+peerOf(flow))
+	cmd.Env = append(os.Environ(), "O7S_NAME="+flow.Name(), "O7S_QOS="+flow.QoS().String(), "O7S_PEER="+flow.Peer())
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
 	cmd.WaitDelay = killWait

@@ -153,7 +153,7 @@ func (p *program) dial(ctx context.Context) error {
 func (p *program) join(ctx context.Context, flow *o7s.Flow) error {
 	e, err := p.newEnd(ctx, flow)
 	if err != nil {
-		setLinger(flow, 0) // no good end for the peer
+		flow.SetLinger(0) // no good end for the peer
 		flow.Close()
 		return err
 	}
@@ -180,7 +180,7 @@ func (p *program) newEnd(ctx context.Context, flow *o7s.Flow) (end, error) {
 // describe says for the user what flow it is.
 func describe(flow *o7s.Flow) string {
 	s := fmt.Sprintf("qos %v, packets of at most %d bytes", flow.QoS(), flow.MTU())
-	if peer := peerOf(flow); peer != "" {
+	if peer := flow.Peer(); peer != "" {
 		s += ", peer " + strconv.Quote(peer)
 	}
 	return s

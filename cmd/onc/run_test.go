@@ -13,16 +13,12 @@ import (
 	"testing"
 	"time"
 
-	"o7gw/o7s"
 	"o7gw/o7s/node"
 )
 
 // daemon returns the run directory of a node to which programs attach.
 func daemon(t *testing.T) string {
 	t.Helper()
-	if _, ok := any((*o7s.Flow)(nil)).(interface{ CloseWrite() error }); !ok {
-		t.Skip("this version has no reliable flows, which onc uses by default")
-	}
 	dir := t.TempDir()
 	n, err := node.New(t.Context(), node.Config{Log: slog.New(slog.DiscardHandler), RunDir: dir})
 	if err != nil {

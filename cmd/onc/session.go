@@ -70,9 +70,9 @@ func (s *session) run(parent context.Context) error {
 	}
 	switch {
 	case err != nil:
-		setLinger(s.flow, 0) // the peer shall not take it for a good end
+		s.flow.SetLinger(0) // the peer shall not take it for a good end
 	case s.opt.timeout > 0:
-		setLinger(s.flow, s.opt.timeout)
+		s.flow.SetLinger(s.opt.timeout)
 	}
 	s.flow.SetDeadline(time.Time{})
 	if cerr := s.flow.Close(); err == nil { // waits until all is delivered
@@ -150,7 +150,7 @@ func (s *session) endOfInput(ctx context.Context) error {
 		t := time.AfterFunc(s.opt.quit, func() { s.over(errOver) })
 		context.AfterFunc(ctx, func() { t.Stop() })
 	}
-	err := closeWrite(s.flow)
+	err := s.flow.CloseWrite()
 	cannot := errors.Is(err, layer.ErrNotSupported)
 	if err != nil && !cannot && ctx.Err() == nil {
 		return &unsentError{err: err}
