@@ -269,7 +269,11 @@ func (f *fakeIPCP) Join(_ context.Context, h layer.Hash) (layer.Port, error) {
 
 // node is an IRM that ends with the test.
 func node(t testing.TB, n *fakeNet, spawn SpawnFunc) *IRM {
-	i := New(Options{Factory: n.factory, Spawn: spawn})
+	return nodeWith(t, Options{Factory: n.factory, Spawn: spawn})
+}
+
+func nodeWith(t testing.TB, o Options) *IRM {
+	i := New(o)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()

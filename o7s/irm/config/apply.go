@@ -138,7 +138,13 @@ func (a *application) all(ctx context.Context, f *File) error {
 }
 
 func (a *application) name(n irm.NameInfo) error {
-	if err := a.createName(n); err != nil {
+	if a.isKnown(n.Name) {
+		// It may be what a process made for itself, which is less than the file
+		// says.
+		if err := a.target.CreateName(n); err != nil {
+			return err
+		}
+	} else if err := a.createName(n); err != nil {
 		return err
 	}
 	creds := irm.Creds{UID: uint32(os.Geteuid()), GID: uint32(os.Getegid()), PID: os.Getpid(), Admin: true}
@@ -152,6 +158,12 @@ func (a *application) name(n irm.NameInfo) error {
 		})
 	}
 	return nil
+}
+
+func (a *application) isKnown(s string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.known[s]
 }
 
 // createName makes a name unless it exists already, which then is left as

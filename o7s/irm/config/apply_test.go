@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -17,6 +18,7 @@ import (
 	"o7gw/o7s/irm"
 	"o7gw/o7s/layer"
 	"o7gw/o7s/qos"
+	"o7gw/o7s/security"
 )
 
 // journal is a Target that keeps what exists, and fails the n-th call that
@@ -30,10 +32,12 @@ type journal struct {
 	life   context.Context // of what runs in the background
 	calls  []string
 	exists map[string]bool
-	failAt int // 0: never
-	made   int
-	types  map[ipcp.Type]bool // that are there; nil: all
-	ids    int
+	// claimed are names that were to be created and existed.
+	claimed []irm.NameInfo
+	failAt  int // 0: never
+	made    int
+	types   map[ipcp.Type]bool // that are there; nil: all
+	ids     int
 }
 
 // errInjected is no error that time heals.
@@ -145,6 +149,15 @@ func (j *journal) Connect(_ context.Context, id int, dst, component string, qs q
 }
 
 func (j *journal) CreateName(n irm.NameInfo) error {
+	j.mu.Lock()
+	for k := range j.exists {
+		if strings.HasPrefix(k, "name "+n.Name+" ") {
+			j.claimed = append(j.claimed, n)
+			j.mu.Unlock()
+			return nil
+		}
+	}
+	j.mu.Unlock()
 	return j.make("name " + n.Name + " " + n.Policy.String())
 }
 
@@ -267,3 +280,24 @@ func TestApplyTellsWhatItCannotUndo(t *testing.T) {
 type stubborn struct{ journal }
 
 func (s *stubborn) DestroyName(string) error { return layer.ErrPermission }
+
+// TestApplyProtectsNamesThatExist: a process may have been faster than the
+// file, and what the file says of security still holds.
+func TestApplyProtectsNamesThatExist(t *testing.T) {
+	f, err := Parse([]byte("[name.x]\nserver_require = \"encryption\"\nclient_require = \"authentication,encryption\"\nserver_key_file = \"/k\"\n"), "f")
+	if err != nil {
+		t.Fatal(err)
+	}
+	j := &journal{exists: map[string]bool{"name x round-robin": true}}
+	if err := f.Apply(context.Background(), j, discard); err != nil {
+		t.Fatal(err)
+	}
+	want := irm.NameInfo{
+		Name: "x", Policy: irm.Spillover,
+		Server: irm.Protection{Paths: security.Paths{Key: "/k"}, Require: security.Require{Encryption: true}},
+		Client: irm.Protection{Require: security.Require{Encryption: true, Authentication: true}},
+	}
+	if len(j.claimed) != 1 || !reflect.DeepEqual(j.claimed[0], want) {
+		t.Errorf("got %+v, want %+v", j.claimed, want)
+	}
+}

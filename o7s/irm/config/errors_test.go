@@ -17,6 +17,7 @@ func TestErrors(t *testing.T) {
 		{"name = 3", "f:1:1: name: must be a table, not an integer"},
 		{"local.x = true", "f:1:7: local.x: must be a table, not a boolean"},
 		{"[[local]]\nx = 1", "f:1:3: local: must be a table, not an array"},
+		{"[name.n]\nserver_require = \"secrecy\"", `f:2:1: name.n.server_require: "secrecy" must be encryption, authentication, or both with a comma`},
 		{"[name.n]\nlb = \"random\"", `f:2:1: name.n.lb: "random" is none of round-robin, spill, spillover`},
 		{"[name.\"\"]", `f:1:7: name."": service name is empty`},
 		{"[name.n]\nprog = [\"webd\"]", `f:2:1: name.n.prog: "webd" is not a full path`},
