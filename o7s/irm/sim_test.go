@@ -19,14 +19,20 @@ import (
 // simNode is a node with an IPC process on each of some simulated links.
 func simNode(t *testing.T, n *fakeNet, links ...*sim.Link) *IRM {
 	t.Helper()
+	return simNodeWith(t, n, Options{}, links...)
+}
+
+func simNodeWith(t *testing.T, n *fakeNet, o Options, links ...*sim.Link) *IRM {
+	t.Helper()
 	next := 0
-	i := New(Options{Factory: func(typ ipcp.Type, env ipcp.Env) (ipcp.IPCP, error) {
+	o.Factory = func(typ ipcp.Type, env ipcp.Env) (ipcp.IPCP, error) {
 		if typ != ipcp.EthDIX {
 			return n.factory(typ, env)
 		}
 		next++
 		return links[next-1].NewIPCP(typ, env), nil
-	}})
+	}
+	i := New(o)
 	for k := range links {
 		id, err := i.CreateIPCP(ipcp.EthDIX, "eth"+string(rune('0'+k)))
 		if err != nil {
