@@ -79,7 +79,7 @@ func (g *Gateway) startStack(ctx context.Context) error {
 		g.daemon, g.net = d, d
 		return nil
 	}
-	n, err := node.New(ctx, node.Config{Log: g.log, RunDir: g.file.RunDir})
+	n, err := node.New(ctx, node.Config{Log: g.log, RunDir: g.file.RunDir, Security: g.file.Security})
 	if err != nil {
 		return fmt.Errorf("start the embedded node: %w", err)
 	}

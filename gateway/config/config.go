@@ -21,6 +21,7 @@ import (
 
 	"o7gw/gateway/tunnel"
 	node "o7gw/o7s/irm/config"
+	"o7gw/o7s/security/layout"
 )
 
 // maxSize is the largest file that Load reads, in bytes.
@@ -31,6 +32,7 @@ type File struct {
 	Filename string
 	IRMd     bool       // use the daemon of RunDir instead of an embedded node
 	RunDir   string     // empty: the default one
+	Security string     // security directory of the embedded node
 	Node     *node.File // of the embedded node
 	Tunnels  []tunnel.Config
 }
@@ -38,9 +40,10 @@ type File struct {
 // document is the file as the decoder sees it.
 type document struct {
 	node.Tables
-	IRMd   bool          `toml:"irmd"`
-	RunDir string        `toml:"run_dir"`
-	Tunnel []tunnelTable `toml:"tunnel"`
+	IRMd     bool          `toml:"irmd"`
+	RunDir   string        `toml:"run_dir"`
+	Security string        `toml:"security_dir"`
+	Tunnel   []tunnelTable `toml:"tunnel"`
 }
 
 // Load reads a file.
@@ -68,7 +71,10 @@ func Parse(data []byte, filename string) (*File, error) {
 	if err := dec.Decode(&doc); err != nil {
 		return nil, located(err, filename)
 	}
-	f := &File{Filename: filename, IRMd: doc.IRMd, RunDir: doc.RunDir}
+	f := &File{Filename: filename, IRMd: doc.IRMd, RunDir: doc.RunDir, Security: doc.Security}
+	if f.Security == "" {
+		f.Security = layout.DefaultDir()
+	}
 	var err error
 	if f.Node, err = node.ParseTables(data, filename); err != nil {
 		return nil, err

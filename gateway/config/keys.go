@@ -31,6 +31,8 @@ var TopKeys = []Key{
 		Doc: "Use the IRM daemon that runs in run_dir. false: the gateway has a node of its own, set up by the tables below."},
 	{Name: "run_dir", Default: `""`, Reload: restart,
 		Doc: "Directory of the control sockets. Empty: $O7S_RUN_DIR, or /run/ouroboros for root, or $XDG_RUNTIME_DIR/ouroboros."},
+	{Name: "security_dir", Default: `""`, Reload: restart,
+		Doc: "Directory of keys, certificates and enc.conf files of the gateway's own node. Empty: /etc/ouroboros/security for root, $XDG_CONFIG_HOME/ouroboros/security for others."},
 }
 
 // TunnelKeys documents the keys of a [[tunnel]].

@@ -20,6 +20,8 @@ var benchmarks = []benchmark{
 	{"tunnel_unicast_tcp", "one TCP stream through the tunnel over unicast over udp4", "≥ wireguard-go", tunnelUnicastTCP},
 	{"local_reliable", "1024-byte messages on one local reliable flow", "≥ 1 000 000", localReliable},
 	{"unicast_reliable", "1024-byte messages on a reliable flow over unicast over udp4", "≥ 0.6 × raw", unicastReliable},
+	{"unicast_reliable_enc", "the same, encrypted with AES-256-GCM", "≥ 0.6 × plain", unicastReliableEnc},
+	{"tunnel_enc_tcp", "one TCP stream through the tunnel over unicast over udp4, encrypted with AES-256-GCM", "≥ wireguard-go", tunnelEncTCP},
 	{"udp4_ping_data", "oping -q data -f over udp4", "≤ raw + 15 µs", udp4PingData},
 	{"flows10k", "10 000 flows open at once between two processes, all echoing", "works", flows10k},
 }

@@ -5,6 +5,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/netip"
+	"os"
 	"path/filepath"
 	"slices"
 )
@@ -46,7 +48,13 @@ func (b *bench) unicastPair(ctx context.Context, names ...string) (*pair, error)
 		if i == 1 {
 			serve = append(slices.Clone(names), settledName)
 		}
-		if _, err := p.hosts[i].StartDaemon(ctx, irmd, p.dirs[i], unicastOverUDP(i, p.outer, serve)); err != nil {
+		config := unicastOverUDP(i, p.outer, serve)
+		for _, name := range names {
+			if name == secretName {
+				config += p.encrypted(name)
+			}
+		}
+		if _, err := p.hosts[i].StartDaemon(ctx, irmd, p.dirs[i], config); err != nil {
 			p.Close()
 			return nil, err
 		}
@@ -76,6 +84,51 @@ func unicastReliable(ctx context.Context, b *bench) ([]figure, error) {
 		}
 	}
 	return []figure{newFigure("unicast_reliable", "1/s", rates["data"], map[string][]float64{"raw": rates["raw"]})}, nil
+}
+
+// secretName is a name whose flows are encrypted.
+const secretName = "secret-sink"
+
+// encrypted makes the file enc.conf for AES-256-GCM and returns the TOML table
+// with which flows to the name use it, on both ends.
+func (p *pair) encrypted(name string) string {
+	file := filepath.Join(p.dir, "enc.conf")
+	if err := os.WriteFile(file, []byte("kex = X25519\ncipher = aes-256-gcm\nrequire = encryption\n"), 0o644); err != nil {
+		panic(err) // the directory is ours
+	}
+	return fmt.Sprintf("[name.%q]\nserver_enc_file = %q\nclient_enc_file = %q\n", name, file, file)
+}
+
+// unicastReliableEnc compares encrypted with plain reliable flows.
+func unicastReliableEnc(ctx context.Context, b *bench) ([]figure, error) {
+	p, err := b.unicastPair(ctx, loadName, secretName)
+	if err != nil {
+		return nil, err
+	}
+	defer p.Close()
+	rates := map[string][]float64{}
+	for range reliableRuns {
+		for _, name := range []string{loadName, secretName} {
+			rate, err := p.burst(ctx, "unicast_reliable_enc to "+name, name, "data", 1024, true)
+			if err != nil {
+				return nil, err
+			}
+			rates[name] = append(rates[name], rate)
+		}
+	}
+	return []figure{newFigure("unicast_reliable_enc", "1/s", rates[secretName], map[string][]float64{"plain": rates[loadName]})}, nil
+}
+
+// tunnelEncTCP is tunnelUnicastTCP with encrypted flows.
+func tunnelEncTCP(ctx context.Context, b *bench) ([]figure, error) {
+	dir, err := os.MkdirTemp(b.work, "")
+	if err != nil {
+		return nil, err
+	}
+	secret := (&pair{dir: dir}).encrypted(tunnelName)
+	return b.tcp(ctx, "tunnel_enc_tcp", func(i int, outer [2]netip.Addr) string {
+		return unicastTunnelConfig(i, outer) + secret
+	})
 }
 
 // udp4PingData compares the round trips of reliable and raw flows.

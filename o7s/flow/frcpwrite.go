@@ -62,6 +62,7 @@ func (l *frcpLower) offer(pkts []*packet.Buffer) int {
 	room := min(l.e.Room(), len(pkts))
 	for _, b := range pkts[:room] {
 		bytes += uint64(b.Len())
+		b.SetCube(0) // one that overtakes the others would only wait for them
 	}
 	n := l.e.Send(l.now(), pkts[:room])
 	l.pumpLocked()
