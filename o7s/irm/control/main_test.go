@@ -80,7 +80,7 @@ func startDaemon(t testing.TB, factory ipcp.Factory) *daemon {
 
 func startLimited(t testing.TB, factory ipcp.Factory, lim limits) *daemon {
 	t.Helper()
-	d, err := newDaemon(runDir(t), factory, lim)
+	d, err := newDaemon(runDir(t), irm.Options{Factory: factory}, lim)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,16 +88,18 @@ func startLimited(t testing.TB, factory ipcp.Factory, lim limits) *daemon {
 	return d
 }
 
-func newDaemon(dir string, factory ipcp.Factory, lim limits) (*daemon, error) {
+func newDaemon(dir string, o irm.Options, lim limits) (*daemon, error) {
 	l, err := Listen(dir)
 	if err != nil {
 		return nil, err
 	}
-	log := slog.New(slog.DiscardHandler)
-	i := irm.New(irm.Options{Factory: factory, Log: log})
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	i := irm.New(o)
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
-	go func() { served <- serve(ctx, i, l.UnixListener, log, lim) }()
+	go func() { served <- serve(ctx, i, l.UnixListener, o.Log, lim) }()
 	return &daemon{dir: dir, irm: i, end: func() {
 		cancel()
 		if err := <-served; err != nil {
@@ -355,7 +357,7 @@ func (p *process) kill() {
 
 // daemonRole serves until it is killed.
 func daemonRole() error {
-	d, err := newDaemon(os.Getenv("RUN_DIR"), func(ipcp.Type, ipcp.Env) (ipcp.IPCP, error) { return nil, layer.ErrIPCPType }, systemLimits())
+	d, err := newDaemon(os.Getenv("RUN_DIR"), irm.Options{Factory: func(ipcp.Type, ipcp.Env) (ipcp.IPCP, error) { return nil, layer.ErrIPCPType }}, systemLimits())
 	if err != nil {
 		return err
 	}

@@ -302,7 +302,7 @@ func TestBridgeLimit(t *testing.T) {
 func TestStartsAndStops(t *testing.T) {
 	dir := runDir(t)
 	life := func() {
-		d, err := newDaemon(dir, nil, systemLimits())
+		d, err := newDaemon(dir, irm.Options{}, systemLimits())
 		if err != nil {
 			t.Fatal(err)
 		}
