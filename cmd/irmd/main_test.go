@@ -19,6 +19,8 @@ import (
 
 	"o7gw/o7s/irm"
 	"o7gw/o7s/irm/control"
+	"o7gw/o7s/layer"
+	"o7gw/o7s/qos"
 )
 
 // roleEnv makes the test binary irmd itself, or a program that irmd starts.
@@ -226,6 +228,7 @@ func TestCommandLine(t *testing.T) {
 		{"--log-level loud", 1, "", "loud"},
 		{"--stdout --syslog", 1, "", asks},
 		{"--check", 1, "", asks},
+		{"--security-dir=", 1, "", "--security-dir is empty"},
 		{"--check --config " + good, 0, "no errors", ""},
 		{"--check --config " + bad, 1, "", bad + ":1:"},
 		{"--check --config /nonexistent", 1, "", "/nonexistent"},
@@ -378,6 +381,49 @@ func TestConfigurationApplied(t *testing.T) {
 	names, err := d.dial(t).ListNames(testContext(t))
 	if err != nil || len(names) != 1 || len(names[0].Registered) != 1 {
 		t.Errorf("names %+v, %v", names, err)
+	}
+}
+
+// TestSecurityDir: files hold without a restart, and the answer says what is
+// missing.
+func TestSecurityDir(t *testing.T) {
+	dir := t.TempDir()
+	d := start(t, "--security-dir", dir)
+	server, client := d.dial(t), d.dial(t)
+	if _, err := server.Listen(testContext(t), "web"); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		for {
+			a, err := server.Accept(testContext(t), "web")
+			if err != nil {
+				return
+			}
+			a.Ring.Close()
+			a.Dealloc()
+		}
+	}()
+	write := func(file, text string) {
+		if err := os.MkdirAll(filepath.Dir(dir+file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(dir+file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, want := range []string{"", "the client wants no encryption", ""} {
+		a, err := client.Alloc(testContext(t), "web", qos.Raw)
+		switch {
+		case want == "" && err != nil, want != "" && (!errors.Is(err, layer.ErrCrypt) || !strings.Contains(err.Error(), want)):
+			t.Fatalf("got %v, want %q", err, want)
+		case err != nil:
+			d.says(t, "irmd(WW): Failed to accept flow for web: accept flow request: encryption handshake failed (-1008): "+want)
+			write("/client/web/enc.conf", "")
+			continue
+		}
+		a.Ring.Close()
+		a.Dealloc()
+		write("/server/web/enc.conf", "")
 	}
 }
 

@@ -31,7 +31,7 @@ func (p *Process) bindLocked(s string) (*name, *binding, error) {
 			return nil, nil, errText("process is bound to too many names", ErrBusy)
 		}
 		n = p.irm.addNameLocked(s, Spillover, p.info.Creds.UID)
-		n.implicit = true
+		n.implicit, n.taken = true, !p.info.Creds.Admin
 	case p.info.Creds.Admin, n.owner == p.info.Creds.UID, p.names[n] != nil:
 	default:
 		return nil, nil, errText(fmt.Sprintf("name belongs to user %d", n.owner), layer.ErrPermission)

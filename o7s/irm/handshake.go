@@ -7,7 +7,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"os"
 	"sync/atomic"
 
 	"o7gw/o7s/layer"
@@ -70,13 +69,13 @@ func (i *IRM) clientPolicy(s string) (*oap.Policy, error) {
 // serverPolicy is clientPolicy for flows that are accepted.
 func (n *name) serverPolicy(i *IRM) (*oap.Policy, error) {
 	i.mu.Lock()
-	by, owner, implicit := n.server, n.owner, n.implicit
+	by, owner, taken := n.server, n.owner, n.taken
 	i.mu.Unlock()
 	pol, err := i.security.Server(n.name, by.Paths, by.Require)
 	switch {
 	case err != nil:
 		i.handshakes.unusable.Add(1)
-	case pol != nil && pol.Creds != nil && implicit && owner != 0 && owner != uint32(os.Geteuid()):
+	case pol != nil && pol.Creds != nil && taken:
 		// Everybody may take a name that is nobody's, but not show its certificate.
 		return nil, errText(fmt.Sprintf("the name has a certificate and no administrator has given it to user %d, see irm name create", owner), layer.ErrAuth)
 	}

@@ -366,6 +366,13 @@ func TestForeignCertificate(t *testing.T) {
 		t.Errorf("flow to a user's own name: %v", err)
 	}
 	settle(t, "the log says why", func() bool { return b.log.has("no administrator has given it to user 66") })
+	// That an administrator binds it to something does not give it to him.
+	if err := b.BindProcess(attach(t, b.IRM, 0, "another").info.PID, "svc"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.Alloc(t.Context(), "svc", qos.Raw); !errors.Is(err, layer.ErrAuth) {
+		t.Errorf("flow to a name that an administrator has bound: %v", err)
+	}
 	// The administrator means him.
 	if err := b.CreateName(NameInfo{Name: "svc", Owner: 66}); err != nil {
 		t.Fatal(err)

@@ -25,6 +25,9 @@ type name struct {
 	// implicit: came into being for a process that bound itself, and goes
 	// with the last one.
 	implicit bool
+	// taken: it came into being for a process of a user who is no
+	// administrator, and no administrator has given it to him since.
+	taken bool
 
 	programs []ProgramBinding // newest first
 	procs    map[*Process]*binding
@@ -107,10 +110,10 @@ func (i *IRM) addNameLocked(s string, p Policy, owner uint32) *name {
 // for a process, it now belongs to owner, and processes of other users lose
 // it: whoever was quicker must not get what is meant for somebody else.
 func (n *name) claimLocked(owner uint32) {
-	if !n.implicit {
+	if !n.implicit && !n.taken {
 		return
 	}
-	n.implicit, n.owner = false, owner
+	n.implicit, n.taken, n.owner = false, false, owner
 	for p, b := range n.procs {
 		if c := p.info.Creds; !c.Admin && c.UID != owner {
 			n.listeners -= b.listeners
