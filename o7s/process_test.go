@@ -55,7 +55,7 @@ func openFlow(f ring.Files) (*o7s.Flow, *o7s.Stack, error) {
 
 // child is the other process of a test.
 func child() {
-	f, _, err := openFlow(ring.Files{Mem: os.NewFile(3, "mem"), Bell: os.NewFile(4, "bell"), Side: ring.SideB})
+	f, _, err := openFlow(ring.Files{Mem: ring.NewFD(3), Bell: ring.NewFD(4), Side: ring.SideB})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -92,10 +92,12 @@ func start(t testing.TB, job string) (*o7s.Flow, *exec.Cmd) {
 	}
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Env = append(os.Environ(), "O7S_TEST_CHILD="+job)
-	cmd.ExtraFiles = []*os.File{fb.Mem, fb.Bell}
+	cmd.ExtraFiles = []*os.File{os.NewFile(uintptr(fb.Mem.Int()), "mem"), os.NewFile(uintptr(fb.Bell.Int()), "bell")}
 	cmd.Stderr = os.Stderr
 	err = cmd.Start()
-	fb.Close()
+	for _, f := range cmd.ExtraFiles {
+		f.Close()
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -71,7 +71,11 @@ func (b *doorbell) ring() {
 }
 
 // hangUp tells the other side, and whoever watches here, that it is over.
-func (b *doorbell) hangUp() { unix.Shutdown(b.fd, unix.SHUT_RDWR) }
+func (b *doorbell) hangUp() {
+	if !b.hungUp.Load() {
+		unix.Shutdown(b.fd, unix.SHUT_RDWR)
+	}
+}
 
 // close gives the descriptor back. Nobody uses it any more.
 func (b *doorbell) close() {

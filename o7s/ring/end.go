@@ -151,8 +151,7 @@ func (e *End) SetDown(down bool) {
 		}
 	}
 	e.bell.ring()
-	e.bell.interrupt(&e.read)
-	e.bell.interrupt(&e.write)
+	e.wake()
 }
 
 // Down reports whether either side has marked the flow as down.
@@ -218,15 +217,14 @@ func (e *End) down() bool { return (e.peer.Load()|e.mine.Load())&stateDown != 0 
 // fail ends the flow because of corrupt memory.
 func (e *End) fail() {
 	if !e.corrupt.Swap(true) {
-		e.say(stateClosed)
+		e.mine.Or(stateClosed)
+		e.bell.hangUp()
+		e.wake()
 	}
 }
 
-// say sets bits in our state word and lets the other side and our own waiting
-// calls know. Caller has entered or holds a lock.
-func (e *End) say(bits uint32) {
-	e.mine.Or(bits)
-	e.bell.hangUp()
+// wake makes our own waiting calls look again.
+func (e *End) wake() {
 	e.bell.interrupt(&e.read)
 	e.bell.interrupt(&e.write)
 }
@@ -238,13 +236,19 @@ func (e *End) Close() error {
 		return nil
 	}
 	if s := e.bell.set(); s != nil {
-		s.Remove(e)
+		s.remove(e, true)
 	}
-	e.say(stateClosed)
+	e.mine.Or(stateClosed)
+	e.wake()
 	// Whoever takes a lock from now on sees closed and does not touch the
 	// memory; this waits for those that took it before.
 	e.rmu.Lock()
 	e.wmu.Lock()
+	if e.refs.Load() > 1 {
+		// Somebody is inside, a function of a Poller perhaps. The other side
+		// does not wait for him; as a rule the descriptor goes now, which hangs up as well.
+		e.bell.hangUp()
+	}
 	e.leave()
 	e.wmu.Unlock()
 	e.rmu.Unlock()

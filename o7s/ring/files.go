@@ -5,7 +5,6 @@ package ring
 import (
 	"fmt"
 	"math/bits"
-	"os"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -16,65 +15,104 @@ import (
 const seals = unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_SEAL
 
 // New makes the memory and the doorbell of a flow and returns the files of
-// its two sides. Memory is taken only for pages that are used.
+// its two sides, for other processes. Memory is taken only for pages that are
+// used.
 func New(cfg Config) (a, b Files, err error) {
-	size := cfg.Size
-	if size == 0 {
-		size = DefaultSize
-	}
-	if !validSize(size) {
-		return a, b, fmt.Errorf("ring: size %d is not a power of two from %d to %d", size, MinSize, MaxSize)
+	size, err := cfg.size()
+	if err != nil {
+		return a, b, err
 	}
 	mem, err := newMemory(size)
 	if err != nil {
 		return a, b, fmt.Errorf("ring: memory file: %w", err)
 	}
-	other, err := unix.FcntlInt(mem.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	var head [16]byte
+	*(*uint64)(unsafe.Pointer(&head[offMagic])) = magic
+	*(*uint64)(unsafe.Pointer(&head[offSize])) = uint64(size)
+	other := -1
+	if _, err = unix.Pwrite(mem.Int(), head[:], 0); err == nil {
+		other, err = unix.FcntlInt(uintptr(mem.Int()), unix.F_DUPFD_CLOEXEC, 0)
+	}
 	if err != nil {
 		mem.Close()
 		return a, b, fmt.Errorf("ring: memory file: %w", err)
 	}
-	// A stream, so that one read takes all bytes that have gathered, and so
-	// that the death of one side hangs up the other.
-	bells, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	bells, err := newBells()
 	if err != nil {
 		mem.Close()
 		unix.Close(other)
 		return a, b, fmt.Errorf("ring: doorbell: %w", err)
 	}
-	a = Files{Mem: mem, Bell: os.NewFile(uintptr(bells[0]), "ring-bell"), Side: SideA}
-	b = Files{Mem: os.NewFile(uintptr(other), "ring"), Bell: os.NewFile(uintptr(bells[1]), "ring-bell"), Side: SideB}
+	a = Files{Mem: mem, Bell: bells[0], Side: SideA}
+	b = Files{Mem: NewFD(other), Bell: bells[1], Side: SideB}
 	return a, b, nil
+}
+
+// NewEnd is New and Open in one, for a process that keeps one side and gives
+// the files of the other away. It makes a third of the system calls.
+func NewEnd(cfg Config) (*End, Files, error) {
+	fail := func(what string, err error) (*End, Files, error) {
+		return nil, Files{}, fmt.Errorf("ring: %s: %w", what, err)
+	}
+	size, err := cfg.size()
+	if err != nil {
+		return nil, Files{}, err
+	}
+	file, err := newMemory(size)
+	if err != nil {
+		return fail("memory file", err)
+	}
+	mem, err := unix.Mmap(file.Int(), 0, int(fileSize(size)), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		file.Close()
+		return fail("memory file", err)
+	}
+	word64(mem, offMagic).Store(magic)
+	word64(mem, offSize).Store(uint64(size))
+	bells, err := newBells()
+	if err != nil {
+		unix.Munmap(mem)
+		file.Close()
+		return fail("doorbell", err)
+	}
+	return newEnd(mem, size, SideA, bells[0].Int()), Files{Mem: file, Bell: bells[1], Side: SideB}, nil
+}
+
+// size returns Size, or the default, if it is possible.
+func (c Config) size() (int, error) {
+	if c.Size == 0 {
+		return DefaultSize, nil
+	}
+	if !validSize(c.Size) {
+		return 0, fmt.Errorf("ring: size %d is not a power of two from %d to %d", c.Size, MinSize, MaxSize)
+	}
+	return c.Size, nil
 }
 
 func validSize(n int) bool { return n >= MinSize && n <= MaxSize && bits.OnesCount(uint(n)) == 1 }
 
-// newMemory makes the sealed memory file and writes its first line.
-func newMemory(size int) (*os.File, error) {
-	fd, err := unix.MemfdCreate("o7s-ring", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+// newMemory makes a memory file whose size stays as it is.
+func newMemory(size int) (FD, error) {
+	n, err := unix.MemfdCreate("o7s-ring", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 	if err != nil {
-		return nil, err
+		return FD{}, err
 	}
-	f := os.NewFile(uintptr(fd), "ring")
-	if err := fill(fd, size); err != nil {
-		f.Close()
-		return nil, err
+	if err = unix.Ftruncate(n, fileSize(size)); err == nil {
+		_, err = unix.FcntlInt(uintptr(n), unix.F_ADD_SEALS, seals)
 	}
-	return f, nil
+	if err != nil {
+		unix.Close(n)
+		return FD{}, err
+	}
+	return NewFD(n), nil
 }
 
-func fill(fd, size int) error {
-	if err := unix.Ftruncate(fd, fileSize(size)); err != nil {
-		return err
-	}
-	var head [16]byte
-	*(*uint64)(unsafe.Pointer(&head[offMagic])) = magic
-	*(*uint64)(unsafe.Pointer(&head[offSize])) = uint64(size)
-	if _, err := unix.Pwrite(fd, head[:], 0); err != nil {
-		return err
-	}
-	_, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals)
-	return err
+// newBells makes the doorbell: a stream, so that one read takes all bytes that
+// have gathered, and so that the death of one side hangs up the other.
+func newBells() ([2]FD, error) {
+	const kind = unix.SOCK_STREAM | unix.SOCK_CLOEXEC | unix.SOCK_NONBLOCK
+	n, err := unix.Socketpair(unix.AF_UNIX, kind, 0)
+	return [2]FD{NewFD(n[0]), NewFD(n[1])}, err
 }
 
 // mapMemory maps the memory file of a side after having checked that it is
@@ -109,34 +147,26 @@ func mapMemory(fd int) (mem []byte, size int, err error) {
 // Open maps the memory and takes over the doorbell. It takes ownership of the
 // files, also when it fails.
 func Open(f Files) (*End, error) {
-	if f.Mem == nil || f.Bell == nil || f.Side > SideB {
+	if !f.Mem.Valid() || !f.Bell.Valid() || f.Side > SideB {
 		f.Close()
 		return nil, fmt.Errorf("ring: open: files of side %d are incomplete", f.Side)
 	}
-	mem, size, err := mapMemory(int(f.Mem.Fd()))
-	f.Mem.Close()
+	mem, size, err := mapMemory(f.Mem.Int())
 	if err != nil {
-		f.Bell.Close()
+		f.Close()
 		return nil, fmt.Errorf("ring: open: %w", err)
 	}
-	// A descriptor of our own, unknown to the runtime's poller: a bell that
-	// wakes both the poller and a direct sleeper would cost twice.
-	fd, err := unix.FcntlInt(f.Bell.Fd(), unix.F_DUPFD_CLOEXEC, 0)
-	f.Bell.Close()
-	if err == nil {
-		if err = checkBell(fd); err != nil {
-			unix.Close(fd)
-		}
-	}
-	if err != nil {
+	f.Mem.Close()
+	if err := checkBell(f.Bell.Int()); err != nil {
+		f.Bell.Close()
 		unix.Munmap(mem)
 		return nil, fmt.Errorf("ring: open: doorbell: %w", err)
 	}
-	return newEnd(mem, size, f.Side, fd), nil
+	return newEnd(mem, size, f.Side, f.Bell.Int()), nil
 }
 
 // checkBell makes sure that the descriptor is a socket that hangs up with its
-// peer, and makes it non-blocking.
+// peer, and that it does not block.
 func checkBell(fd int) error {
 	typ, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
 	if err != nil {
@@ -145,7 +175,11 @@ func checkBell(fd int) error {
 	if typ != unix.SOCK_STREAM && typ != unix.SOCK_SEQPACKET {
 		return fmt.Errorf("socket of type %d: %w", typ, ErrCorrupt)
 	}
-	return unix.SetNonblock(fd, true)
+	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+	if err == nil && flags&unix.O_NONBLOCK == 0 {
+		err = unix.SetNonblock(fd, true)
+	}
+	return err
 }
 
 // newEnd makes the End of mapped memory and a doorbell.

@@ -172,9 +172,9 @@ func (p *Poller) Add(e *End, fn func()) error {
 	return p.set.Add(e, func() bool { fn(); return true })
 }
 
-// addPausing is Add for a function that is not called again after it has reported
-// false, until revive.
-func (p *Poller) addPausing(e *End, fn func() bool) error { return p.set.Add(e, fn) }
+// addPausing is Add for a function that is not called before something happens,
+// nor again after it has reported false, until revive.
+func (p *Poller) addPausing(e *End, fn func() bool) error { return p.set.addQuiet(e, fn) }
 
 // revive goes on with an End whose function has reported false.
 func (p *Poller) revive(e *End) { p.set.revive(e) }

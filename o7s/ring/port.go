@@ -67,8 +67,7 @@ func (q *Port) Close() error {
 	if q.closed.Swap(true) {
 		return nil
 	}
-	q.p.Remove(q.e)
-	return q.e.Close()
+	return q.e.Close() // which takes it out of the Poller
 }
 
 // serve hands over one batch, or what has changed. It reports false while the
@@ -102,8 +101,8 @@ func (q *Port) serve() bool {
 	}
 	if err != nil && err != ErrWouldBlock && err != ErrDown && !q.over && !q.closed.Load() {
 		q.over = true
-		q.p.Remove(q.e)
 		q.r.Event(layer.Closed)
+		q.p.Remove(q.e) // unless it was closed
 	}
 	return true
 }

@@ -35,7 +35,7 @@ func child(job string) {
 		echoMany()
 		return
 	}
-	e, err := Open(Files{Mem: os.NewFile(3, "mem"), Bell: os.NewFile(4, "bell"), Side: SideB})
+	e, err := Open(Files{Mem: NewFD(3), Bell: NewFD(4), Side: SideB})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -110,7 +110,7 @@ const manyFlows = 16
 func echoMany() {
 	var done sync.WaitGroup
 	for i := range manyFlows {
-		e, err := Open(Files{Mem: os.NewFile(uintptr(3+2*i), "mem"), Bell: os.NewFile(uintptr(4+2*i), "bell"), Side: SideB})
+		e, err := Open(Files{Mem: NewFD(3+2*i), Bell: NewFD(4+2*i), Side: SideB})
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
@@ -131,7 +131,6 @@ func startMany(t testing.TB) []*End {
 	cmd.Env = append(os.Environ(), "RING_TEST_CHILD=echomany")
 	cmd.Stderr = os.Stderr
 	var ends []*End
-	var theirs []Files
 	for range manyFlows {
 		fa, fb, err := New(Config{})
 		if err != nil {
@@ -141,13 +140,13 @@ func startMany(t testing.TB) []*End {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ends, theirs = append(ends, e), append(theirs, fb)
-		cmd.ExtraFiles = append(cmd.ExtraFiles, fb.Mem, fb.Bell)
+		ends = append(ends, e)
+		cmd.ExtraFiles = append(cmd.ExtraFiles, extraFiles(fb)...)
 	}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	for _, f := range theirs {
+	for _, f := range cmd.ExtraFiles {
 		f.Close()
 	}
 	t.Cleanup(func() {
@@ -157,6 +156,11 @@ func startMany(t testing.TB) []*End {
 		cmd.Wait()
 	})
 	return ends
+}
+
+// extraFiles hands the files over to os/exec.
+func extraFiles(f Files) []*os.File {
+	return []*os.File{os.NewFile(uintptr(f.Mem.Int()), "mem"), os.NewFile(uintptr(f.Bell.Int()), "bell")}
 }
 
 // start runs this test binary as the other process of a ring and returns our
@@ -169,14 +173,16 @@ func start(t testing.TB, job string) (*End, *exec.Cmd) {
 	}
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Env = append(os.Environ(), "RING_TEST_CHILD="+job)
-	cmd.ExtraFiles = []*os.File{fb.Mem, fb.Bell}
+	cmd.ExtraFiles = extraFiles(fb)
 	cmd.Stderr = os.Stderr
 	var out io.ReadCloser
 	if job == "hang" {
 		out, _ = cmd.StdoutPipe()
 	}
 	err = cmd.Start()
-	fb.Close()
+	for _, f := range cmd.ExtraFiles {
+		f.Close()
+	}
 	if err != nil {
 		fa.Close()
 		t.Fatal(err)

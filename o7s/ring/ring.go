@@ -8,7 +8,8 @@
 //	A reads  ◀── ring 1 ◀── B writes       "look again", a hang-up "I am gone"
 //
 // Start with New, which makes the files of both sides, and Open, which turns
-// the files of one side into an End. NewPort makes a layer.Port of an End, a
+// the files of one side into an End; NewEnd is both for who keeps one side
+// itself. NewPort makes a layer.Port of an End, a
 // Poller serves many of them with one goroutine.
 //
 // A record is a length (u32, native byte order) and the packet, padded to 8
@@ -26,7 +27,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"syscall"
 
 	"o7gw/o7s/layer"
@@ -86,16 +86,12 @@ type Config struct {
 // Files is what one side needs: the memory and its end of the doorbell. They
 // travel to another process in this order (SCM_RIGHTS).
 type Files struct {
-	Mem, Bell *os.File
+	Mem, Bell FD
 	Side      Side
 }
 
 // Close closes both files. Only for those that were not given to Open.
 func (f Files) Close() {
-	if f.Mem != nil {
-		f.Mem.Close()
-	}
-	if f.Bell != nil {
-		f.Bell.Close()
-	}
+	f.Mem.Close()
+	f.Bell.Close()
 }

@@ -416,7 +416,7 @@ func TestOpenRefusesBadFiles(t *testing.T) {
 		b.Close()
 		return a
 	}
-	memfd := func(size int64, seal bool) *os.File {
+	memfd := func(size int64, seal bool) FD {
 		fd, err := unix.MemfdCreate("test", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 		if err != nil {
 			t.Fatal(err)
@@ -425,26 +425,26 @@ func TestOpenRefusesBadFiles(t *testing.T) {
 		if seal {
 			unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals)
 		}
-		return os.NewFile(uintptr(fd), "test")
+		return NewFD(fd)
 	}
-	replace := func(mem *os.File) Files {
+	replace := func(mem FD) Files {
 		f := good()
 		f.Mem.Close()
 		f.Mem = mem
 		return f
 	}
-	null, err := os.Open("/dev/null")
+	null, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	badBell := good()
 	badBell.Bell.Close()
-	badBell.Bell = null
+	badBell.Bell = NewFD(null)
 	badSide := good()
 	badSide.Side = 7
 	noBell := good()
 	noBell.Bell.Close()
-	noBell.Bell = nil
+	noBell.Bell = FD{}
 	for name, f := range map[string]Files{
 		"not sealed":   replace(memfd(fileSize(DefaultSize), false)),
 		"empty":        replace(memfd(0, true)),

@@ -34,6 +34,7 @@ type Set struct {
 	entries map[int32]*entry
 	fresh   []*entry // added, not served yet
 	last    int32
+	woken   bool // the event descriptor has something to be read
 
 	// Used by Turn and Resume alone:
 	hot   []*entry // not marked as asleep: looked at in every turn
@@ -93,7 +94,13 @@ func NewSet() (*Set, error) {
 // have arrived or something has changed. While fn reports true it is called
 // again as long as packets are unread; after false it is not called before
 // Resume. An End can be in one Set.
-func (s *Set) Add(e *End, fn func() bool) error {
+func (s *Set) Add(e *End, fn func() bool) error { return s.add(e, fn, false) }
+
+// addQuiet is Add for a function that has no use for a first call when nothing has
+// happened yet: then nobody is woken.
+func (s *Set) addQuiet(e *End, fn func() bool) error { return s.add(e, fn, true) }
+
+func (s *Set) add(e *End, fn func() bool, quiet bool) error {
 	if !e.enter() {
 		return ErrClosed
 	}
@@ -103,13 +110,16 @@ func (s *Set) Add(e *End, fn func() bool) error {
 		return errors.New("ring: the End is in a set already")
 	}
 	s.mu.Lock()
-	err := s.addLocked(n)
-	s.mu.Unlock()
-	if err != nil {
+	defer s.mu.Unlock()
+	if err := s.addLocked(n); err != nil {
 		e.bell.setEntry(nil)
 		return fmt.Errorf("ring: add to a set: %w", err)
 	}
-	s.Wake()
+	// From here on the bell brings whatever happens.
+	if !quiet || !n.asleep() || e.peer.Load() != 0 {
+		s.fresh = append(s.fresh, n)
+		s.wakeLocked()
+	}
 	return nil
 }
 
@@ -129,13 +139,16 @@ func (s *Set) addLocked(n *entry) error {
 		return err
 	}
 	s.entries[n.id] = n
-	s.fresh = append(s.fresh, n)
 	return nil
 }
 
 // Remove ends the calls for e. One that is under way may still finish. It may
 // be called from within such a call.
-func (s *Set) Remove(e *End) {
+func (s *Set) Remove(e *End) { s.remove(e, false) }
+
+// remove is Remove. A descriptor that is about to be closed need not be taken out
+// of the poll.
+func (s *Set) remove(e *End, closing bool) {
 	if !e.enter() {
 		return
 	}
@@ -146,7 +159,7 @@ func (s *Set) Remove(e *End) {
 	}
 	s.mu.Lock()
 	delete(s.entries, n.id)
-	if !s.closed {
+	if !s.closed && !closing {
 		s.poll.Remove(e.bell.fd)
 	}
 	s.mu.Unlock()
@@ -184,6 +197,10 @@ func (s *Set) Wake() {
 }
 
 func (s *Set) wakeLocked() {
+	if s.woken {
+		return
+	}
+	s.woken = true
 	one := [8]byte{1, 1, 1, 1, 1, 1, 1, 1} // not 0 in either byte order
 	unix.Write(s.event, one[:])
 }

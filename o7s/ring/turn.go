@@ -60,6 +60,7 @@ func (s *Set) rang(id int32) {
 	if id == eventID {
 		var b [8]byte
 		unix.Read(s.event, b[:])
+		s.woken = false
 		for _, n := range s.fresh {
 			s.heat(n)
 		}

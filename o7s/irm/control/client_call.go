@@ -7,13 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"google.golang.org/protobuf/proto"
 
 	"o7gw/o7s/irm/irmpb"
 	"o7gw/o7s/layer"
+	"o7gw/o7s/ring"
 )
 
 // call is a request under way. It leaves Client.calls when its last reply has
@@ -22,7 +22,7 @@ type call struct {
 	id      uint64
 	done    chan struct{}
 	replies []*irmpb.Reply
-	files   []*os.File // of a granted flow
+	files   []ring.FD // of a granted flow
 	err     error
 	// abandoned: the caller has gone, nobody reads the result. Guarded by
 	// Client.mu.
@@ -149,7 +149,7 @@ func (c *Client) read() {
 }
 
 // deliver hands a reply to its call.
-func (c *Client) deliver(r *irmpb.Reply, files []*os.File) error {
+func (c *Client) deliver(r *irmpb.Reply, files []ring.FD) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	k := c.calls[r.GetId()]

@@ -274,11 +274,7 @@ func (c *conn) writeReply(r reply) error {
 		return c.writeMessage(refusal(id, err), nil)
 	}
 	defer files.Close()
-	oob, err := rightsOf(files)
-	if err != nil {
-		return err
-	}
-	err = c.writeMessage(r.msg, oob)
+	err = c.writeMessage(r.msg, rightsOf(files))
 	if errors.Is(err, unix.ETOOMANYREFS) {
 		// Descriptors that others do not take out of their sockets count
 		// against an unprivileged daemon.

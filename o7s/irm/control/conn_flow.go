@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"time"
 
@@ -128,34 +127,12 @@ func (c *conn) openRing() (*ring.End, ring.Files, error) {
 		}
 		c.poller = p
 	}
-	ours, theirs, err := ring.New(ring.Config{Size: bridgeRing})
-	if err != nil {
-		return nil, ring.Files{}, err
-	}
-	end, err := ring.Open(ours)
-	if err != nil {
-		theirs.Close()
-		return nil, ring.Files{}, err
-	}
-	return end, theirs, nil
+	return ring.NewEnd(ring.Config{Size: bridgeRing})
 }
 
 // rightsOf packs the files of a ring into control data. They must stay open
 // until it was sent.
-func rightsOf(f ring.Files) ([]byte, error) {
-	var fds [maxFiles]int
-	for i, file := range [maxFiles]*os.File{f.Mem, f.Bell} {
-		// Not Fd, which may make the bell blocking, for both processes.
-		raw, err := file.SyscallConn()
-		if err != nil {
-			return nil, err
-		}
-		if err := raw.Control(func(fd uintptr) { fds[i] = int(fd) }); err != nil {
-			return nil, err
-		}
-	}
-	return unix.UnixRights(fds[:]...), nil
-}
+func rightsOf(f ring.Files) []byte { return unix.UnixRights(f.Mem.Int(), f.Bell.Int()) }
 
 // linger is how long a flow may take to pass on what the application wrote
 // before it closed the ring or died.

@@ -7,9 +7,10 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 
 	"golang.org/x/sys/unix"
+
+	"o7gw/o7s/ring"
 )
 
 // errMessage is the end of a connection whose peer does not keep to the
@@ -36,7 +37,7 @@ func newMessage(size, files int) *message {
 // descriptors that came with it, which are the caller's, all set to close on
 // exec. It returns io.EOF at the end, and errMessage for an empty or too long
 // message.
-func (m *message) receive(c *net.UnixConn) ([]byte, []*os.File, error) {
+func (m *message) receive(c *net.UnixConn) ([]byte, []ring.FD, error) {
 	n, oobn, flags, _, err := c.ReadMsgUnix(m.buf, m.oob)
 	if err != nil {
 		return nil, nil, err
@@ -63,7 +64,7 @@ func (m *message) receive(c *net.UnixConn) ([]byte, []*os.File, error) {
 }
 
 // parseFiles takes the descriptors out of control data.
-func parseFiles(oob []byte) ([]*os.File, error) {
+func parseFiles(oob []byte) ([]ring.FD, error) {
 	if len(oob) == 0 {
 		return nil, nil
 	}
@@ -71,22 +72,20 @@ func parseFiles(oob []byte) ([]*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: control data: %w", errMessage, err)
 	}
-	var files []*os.File
+	var files []ring.FD
 	for i := range cmsgs {
 		fds, err := unix.ParseUnixRights(&cmsgs[i])
 		if err != nil {
 			continue // credentials or the like
 		}
 		for _, fd := range fds {
-			// The kernel marks sockets of the sender non-blocking or not;
-			// whoever takes the file over decides anew.
-			files = append(files, os.NewFile(uintptr(fd), "received"))
+			files = append(files, ring.NewFD(fd))
 		}
 	}
 	return files, nil
 }
 
-func closeFiles(files []*os.File) {
+func closeFiles(files []ring.FD) {
 	for _, f := range files {
 		f.Close()
 	}
