@@ -22,13 +22,25 @@
 //
 // Many flows can be waited for at once with a FlowSet.
 //
+// # Kinds of flows
+//
+// WithQoS chooses one: qos.Raw carries packets as the layer does; qos.Best, Voice
+// and Video keep their order and lose what is lost; qos.Data is reliable, and a
+// byte stream for who wants one: writes of any length, half-close (CloseWrite),
+// and a Close that waits until everything has arrived. Encryption and
+// authentication come from the configuration of the name, and Flow.Peer and
+// Flow.Cipher tell of them.
+//
 // # End of a flow
 //
 // When the peer closes its end, readers get the packets that are left and then
-// io.EOF; so they do when the process of the peer dies. When the daemon that
+// io.EOF. If its process dies, so they do on a flow that is not reliable; on a
+// reliable one they get an error that wraps io.ErrUnexpectedEOF, as always when
+// the peer ended without having said that this is all. When the daemon that
 // carries the flow dies they get the loss of its connection, layer.ErrIRMd.
-// When nothing arrives from the peer for the timeout of the QoS, they get layer.ErrFlowPeer; when
-// the layer, or the peer, marks the flow as down, layer.ErrFlowDown. Waits that
+// When nothing arrives from the peer for the timeout of the QoS, readers and
+// writers get layer.ErrFlowPeer; when the layer, or the peer, marks the flow as
+// down, layer.ErrFlowDown, but reliable flows wait until it is up again. Waits that
 // run out return os.ErrDeadlineExceeded, calls after Close net.ErrClosed.
 // errors.Is finds them all.
 package o7s
