@@ -119,9 +119,8 @@ func (p *Process) acceptNetwork(ctx context.Context, r *request) (*Flow, error) 
 		r.fail(err)
 		return nil, err
 	}
-	done, err := p.turn(ctx)
+	done, err := p.turn(ctx, r)
 	if err != nil {
-		r.giveBack()
 		return nil, err
 	}
 	f, err := p.pendingAccept(r)
@@ -154,13 +153,7 @@ func (p *Process) pendingAccept(r *request) (*Flow, error) {
 		r.giveBack()
 		return nil, ErrDetached
 	}
-	late := r.late
 	r.settleLocked()
-	if late { // while the process waited for its turn
-		i.mu.Unlock()
-		r.refuse(layer.ErrTimedOut)
-		return nil, errText("too many requests were before it", layer.ErrTimedOut)
-	}
 	if !r.fitsLocked(p) { // since just now
 		i.mu.Unlock()
 		r.refuse(layer.ErrIPCP)

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"o7gw/o7s/layer"
 	"o7gw/o7s/oap"
@@ -19,7 +20,7 @@ type handshakes struct {
 	// turns limits how many requests are answered at the same time: an answer
 	// costs signatures and key exchanges before it is known who asks, and
 	// whoever asks must not get the whole machine. Those that wait are bounded
-	// by maxPending and acceptWait.
+	// by the number of accept calls, by maxPending and by acceptWait.
 	turns chan struct{}
 
 	unusable        atomic.Uint64 // files of the security directory
@@ -37,17 +38,32 @@ func (h *handshakes) failed(err error) {
 	}
 }
 
-// turn waits until the process may answer a request; done gives the turn back.
-func (p *Process) turn(ctx context.Context) (done func(), err error) {
+// turn waits until the process may answer the request; done gives the turn
+// back. After an error the request is settled, or given back.
+func (p *Process) turn(ctx context.Context, r *request) (done func(), err error) {
 	turns := p.irm.handshakes.turns
+	done = func() { <-turns }
 	select {
 	case turns <- struct{}{}:
-		return func() { <-turns }, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case <-p.ctx.Done():
-		return nil, ErrDetached
+		return done, nil
+	default:
 	}
+	timer := time.NewTimer(acceptWait)
+	defer timer.Stop()
+	select {
+	case turns <- struct{}{}:
+		return done, nil
+	case <-timer.C:
+		err = errText("too many requests were before it", layer.ErrTimedOut)
+		r.fail(err)
+		return nil, err
+	case <-ctx.Done():
+		err = ctx.Err()
+	case <-p.ctx.Done():
+		err = ErrDetached
+	}
+	r.giveBack()
+	return nil, err
 }
 
 // clientPolicy returns how flows to a name are protected; nil if nothing is
@@ -112,9 +128,8 @@ func (p *Process) meet(ctx context.Context, r *request) (who peers, err error) {
 		return who, nil
 	}
 	if err == nil {
-		done, e := p.turn(ctx)
+		done, e := p.turn(ctx, r)
 		if e != nil {
-			r.giveBack()
 			return who, e
 		}
 		who, err = r.meet(pol)

@@ -15,8 +15,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"o7gw/o7s/ipcp"
 	"o7gw/o7s/layer"
 	"o7gw/o7s/oap/cipher"
 	"o7gw/o7s/oap/kex"
@@ -427,4 +429,89 @@ func TestTurns(t *testing.T) {
 		t.Error(err)
 	}
 	f.Dealloc()
+}
+
+// TestLate: what waited too long for its turn is refused without more work.
+func TestLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := new(fakeNet)
+		a, b := New(Options{Factory: net.factory}), New(Options{Factory: net.factory})
+		inLayer(t, a, ipcp.UDP4, "net")
+		inLayer(t, b, ipcp.UDP4, "net")
+		for range cap(b.handshakes.turns) {
+			b.handshakes.turns <- struct{}{}
+		}
+		server, client := attach(t, b, 0, "server"), attach(t, a, 5, "client")
+		if err := server.Bind("svc"); err != nil {
+			t.Fatal(err)
+		}
+		got := make(chan *Flow, 1)
+		go func() {
+			f, err := server.Accept(context.Background(), "svc")
+			if err != nil {
+				t.Error(err)
+			}
+			got <- f
+		}()
+		synctest.Wait()
+		time.AfterFunc(acceptWait*3/2, func() {
+			for range cap(b.handshakes.turns) {
+				<-b.handshakes.turns
+			}
+		})
+		if _, err := client.Alloc(t.Context(), "svc", qos.Raw); !errors.Is(err, layer.ErrTimedOut) {
+			t.Errorf("late request: %v", err)
+		}
+		f, err := client.Alloc(t.Context(), "svc", qos.Raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.Dealloc()
+		(<-got).Dealloc()
+		for _, i := range []*IRM{a, b} {
+			if err := i.Close(context.Background()); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
+// BenchmarkHandshake makes and ends flows between two nodes without a network.
+func BenchmarkHandshake(b *testing.B) {
+	ours := newAuthority(b, "ours")
+	for _, c := range []struct {
+		title          string
+		client, server files
+	}{
+		{"plain", nil, nil},
+		{"X25519", conf("client", "kex=X25519"), conf("server", "kex=X25519")},
+		{"X25519, both authenticated",
+			join(ours.root(), ours.pair(b, "client/svc", "alice", time.Hour), conf("client", "kex=X25519")),
+			join(ours.root(), ours.pair(b, "server/svc", "svc", time.Hour), conf("server", "kex=X25519"))},
+	} {
+		b.Run(c.title, func(b *testing.B) {
+			net := new(fakeNet)
+			from, to := nodeWith(b, Options{Factory: net.factory, Security: withFiles(b, c.client)}), nodeWith(b, Options{Factory: net.factory, Security: withFiles(b, c.server)})
+			inLayer(b, from, ipcp.UDP4, "net")
+			inLayer(b, to, ipcp.UDP4, "net")
+			accepted := serve(b, attach(b, to, 0, "server"), "svc")
+			p := attach(b, from, 0, "client")
+			b.ReportAllocs()
+			for b.Loop() {
+				f, err := p.Alloc(b.Context(), "svc", qos.Raw)
+				if err != nil {
+					b.Fatal(err)
+				}
+				f.Dealloc()
+				(<-accepted).Dealloc()
+			}
+		})
+	}
+}
+
+func withFiles(t testing.TB, f files) string {
+	d := newSecDir(t)
+	d.write(f)
+	time.Sleep(100 * time.Millisecond) // the files are new: only older ones are remembered
+	return d.dir
 }
