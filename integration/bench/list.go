@@ -23,5 +23,6 @@ var benchmarks = []benchmark{
 	{"unicast_reliable_enc", "the same, encrypted with AES-256-GCM", "≥ 0.6 × plain", unicastReliableEnc},
 	{"tunnel_enc_tcp", "one TCP stream through the tunnel over unicast over udp4, encrypted with AES-256-GCM", "≥ wireguard-go", tunnelEncTCP},
 	{"udp4_ping_data", "oping -q data -f over udp4", "≤ raw + 15 µs", udp4PingData},
+	{"alloc_rate", "flows allocated and closed over unicast over udp4", "≥ 5000", allocRate},
 	{"flows10k", "10 000 flows open at once between two processes, all echoing", "works", flows10k},
 }

@@ -24,6 +24,8 @@ var roles = map[string]func(ctx context.Context, args []string) error{
 	"sink":        playSink,
 	"source":      playSource,
 	"allocator":   playAllocator,
+	"dialer":      playDialer,
+	"closer":      playCloser,
 	"bare-echo":   playBareEcho,
 	"bare-ping":   playBarePing,
 	"echo":        playEcho,
