@@ -31,13 +31,17 @@ func (h *Host) StartDaemon(ctx context.Context, path, dir, config string) (*Daem
 	if err := os.WriteFile(file, []byte(config), 0o644); err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(path, "--run-dir", dir, "--config", file, "--stdout")
+	cmd := exec.Command(path, "--run-dir", dir, "--config", file, "--security-dir", SecurityDir(dir), "--stdout")
 	p, err := h.StartNotifying(ctx, cmd, filepath.Join(dir, "notify.sock"))
 	if err != nil {
 		return nil, err
 	}
 	return &Daemon{Proc: p, Dir: dir}, nil
 }
+
+// SecurityDir returns where a daemon with files in dir looks for keys and
+// certificates.
+func SecurityDir(dir string) string { return filepath.Join(dir, "security") }
 
 // StartNotifying starts a program that tells systemd when it is ready, and
 // waits for that. socket is a path for the socket of the notice.
