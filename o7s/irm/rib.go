@@ -100,8 +100,8 @@ func (i *IRM) handshakesEntry() rib.Entry {
 	return table(
 		"Requests taken", s.Accepted, "Requests malformed", s.Malformed, "Requests replayed", s.Replayed,
 		"Requests with a wrong time", s.OutOfTime, "Requests too many", s.Overloaded,
-		"Clients not authenticated", s.Unauthenticated, "Clients without agreed encryption", s.Disagreed,
-		"Servers not authenticated", h.unauthenticated.Load(), "Servers without agreed encryption", h.disagreed.Load(),
+		"Requests not authenticated", s.Unauthenticated, "Requests without agreed cipher", s.Disagreed,
+		"Own, not authenticated", h.unauthenticated.Load(), "Own, without agreed cipher", h.disagreed.Load(),
 		"Security files not usable", h.unusable.Load(),
 	)
 }
