@@ -17,10 +17,6 @@ import (
 )
 
 const (
-	// settleFor is the pause after the first message: a prototype's server
-	// must have read it before more comes, and on a raw flow it might be
-	// overtaken.
-	settleFor = time.Second
 	// replyWait is how long a reply may take, beyond the time between two
 	// packets.
 	replyWait = 2 * time.Second
@@ -38,12 +34,11 @@ type client struct {
 	out    *output
 	sender load.Sender
 	back   *replies // nil in a unidirectional test
-	settle time.Duration
 }
 
 func newClient(f *o7s.Flow, opt options, out *output) *client {
 	c := &client{
-		flow: f, opt: opt, out: out, settle: settleFor,
+		flow: f, opt: opt, out: out,
 		sender: load.Sender{Flow: f, Size: opt.size, Rate: opt.rate, Spin: !opt.sleep, Stamp: putNumber},
 	}
 	if opt.flood {
@@ -70,7 +65,7 @@ func (c *client) run(ctx context.Context) int {
 		c.out.fail("Failed to send config message.", err)
 		return 1
 	}
-	load.Pause(ctx, c.settle)
+	load.Pause(ctx, c.opt.settle)
 	c.head()
 	c.out.result(c.result(c.transfer(ctx)))
 	return 0

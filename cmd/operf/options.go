@@ -19,6 +19,10 @@ import (
 const (
 	minSize = 64      // bytes
 	maxSize = 1 << 20 // bytes
+	// settleFor is the pause after the first message: a prototype's server
+	// must have read it before more comes, and on a raw flow it might be
+	// overtaken.
+	settleFor = time.Second
 )
 
 // usage is the prototype's text and the options added to it.
@@ -37,7 +41,8 @@ Measures bandwidth between a client and a server
   -q, --qos                 QoS (raw, best, video, voice, data; default raw);
                             a server takes what is asked for
   -W, --timeout             A server's wait for a silent client (default 5s)
-  -Q, --quiet               Only print final statistics
+  -Q, --quiet               Only print final statistics; of a server, no lines
+                            on single packets
       --json                Print the statistics as JSON: one object, of a
                             server one for each flow
       --run-dir             Directory of the daemon to use
@@ -62,6 +67,7 @@ type options struct {
 	quiet    bool
 	json     bool
 	runDir   string
+	settle   time.Duration // pause after the first message
 }
 
 // lineError is a mistake that is told in one line, in the prototype's words
@@ -73,7 +79,7 @@ func (e lineError) Error() string { return string(e) }
 // parseOptions reads the command line. A size that is out of range is mended,
 // with a notice to w, as in the prototype.
 func parseOptions(args []string, w io.Writer) (options, error) {
-	var o options
+	o := options{settle: settleFor}
 	var test, duration, rate, timeout, cube string
 	f := pflag.NewFlagSet("operf", pflag.ContinueOnError)
 	f.SetOutput(io.Discard)

@@ -44,6 +44,9 @@ func (s *Sender) Sent() uint64 { return s.sent.Load() }
 // batches where several packets are due. A flow that is full holds it up: by
 // stuckAfter at most beyond the end. It sets the write deadline of the flow.
 func (s *Sender) Run(ctx context.Context, d time.Duration) error {
+	if ctx.Err() != nil {
+		return nil
+	}
 	s.zeros = make([]byte, s.Size)
 	start := time.Now()
 	s.Flow.SetWriteDeadline(start.Add(d + stuckAfter))
