@@ -91,7 +91,8 @@ func (l *frcpLower) close() error {
 		l.mu.Unlock()
 		return nil
 	}
-	delivered := l.e.Delivered()
+	// An Endpoint that gave up has nothing left, either.
+	delivered := l.e.Delivered() && l.e.Err() == nil
 	l.dead = true
 	l.e.Close()
 	l.timer.Stop()
