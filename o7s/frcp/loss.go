@@ -200,14 +200,15 @@ func (e *Endpoint) probeAt() time.Duration {
 }
 
 // probe has the last packet sent again, before anything else; while the peer has
-// acknowledged nothing at all the first one, without which it understands no other.
+// acknowledged nothing at all the first one, without which it understands no other,
+// unless it claims to hold just that.
 func (e *Endpoint) probe(now time.Duration) {
 	s := &e.snd
 	s.probes++
 	s.probed = now
 	e.stats.Probes++
 	seq := s.una
-	if s.rtt.known {
+	if s.rtt.known || s.at(seq).place != flying {
 		for seq = s.next - 1; s.at(seq).place != flying; {
 			seq--
 		}
