@@ -135,6 +135,14 @@ func (w *wire) kick() {
 	}
 }
 
+// tell sends an event to the other end, in order with the packets.
+func (w *wire) tell(e layer.Event) {
+	w.mu.Lock()
+	w.put(trip{event: e})
+	w.mu.Unlock()
+	w.kick()
+}
+
 func (w *wire) Close() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
