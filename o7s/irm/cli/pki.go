@@ -24,12 +24,11 @@ import (
 // write the files where it finds them at the next flow.
 
 const (
-	defaultSecurityDir = "/etc/ouroboros/security"
-	dirAuthority       = "ca" // of the key of a CA, in the security directory
-	defaultCAName      = "Ouroboros CA"
-	defaultCADays      = 3650
-	defaultDays        = 365
-	maxDays            = 36500
+	dirAuthority  = "ca" // of the key of a CA, in the security directory
+	defaultCAName = "Ouroboros CA"
+	defaultCADays = 3650
+	defaultDays   = 365
+	maxDays       = 36500
 	// backdate lets peers whose clock is behind accept a new certificate.
 	backdate = time.Hour
 )
@@ -65,7 +64,7 @@ func (c *call) pkiWords(args []string, kws []keyword) (words, error) {
 // securityDir returns where the files belong.
 func securityDir(w words) (string, error) {
 	if !w.has("dir") {
-		return defaultSecurityDir, nil
+		return layout.DefaultDir(), nil // that of an irmd of the same user
 	}
 	if w.last("dir") == "" {
 		return "", failf("irm: the directory is empty.")
@@ -155,6 +154,9 @@ func (c *call) pkiIssue(args []string) error {
 		return c.misuse("The name is missing.")
 	}
 	name := args[0]
+	if strings.HasPrefix(name, "--") { // a forgotten name, not one to make a certificate for
+		return c.misuse("The name must come first.")
+	}
 	w, err := c.pkiWords(args[1:], append(values("client", "days", "alg", "dir", "ca"), keyword{name: "force", flag: true}))
 	if err != nil {
 		return err

@@ -183,6 +183,8 @@ func TestPKIErrors(t *testing.T) {
 		{"ca what", `Unknown option: "what"`},
 		{"ca dir " + empty + " name=x", "Unknown option"},
 		{"issue", "The name is missing"},
+		{"issue --force dir " + dir, "The name must come first"},
+		{"issue --dir=" + dir + " y", "The name must come first"},
 		{"issue y dir " + empty, `make one with "irm pki ca"`},
 		{"issue .. dir " + dir, "cannot be the name of a directory"},
 		{"issue ../../x dir " + dir, "cannot be the name of a directory"},
