@@ -31,6 +31,7 @@ func (n network) Dial(ctx context.Context, name string, qs qos.Spec) (tunnel.Flo
 }
 
 func (n network) flow(f *o7s.Flow) tunnel.Flow {
+	f.SetLinger(0) // what a tunnel that ends has sent is of no use to anybody
 	if n.rings || f.QoS().Reliable() {
 		return &patient{limitedWriter: f, limit: patience}
 	}

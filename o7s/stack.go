@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"o7gw/o7s/flow"
 	"o7gw/o7s/qos"
@@ -46,8 +47,13 @@ func NewStack(b Backend) *Stack {
 	return &Stack{b: b, host: flow.NewHost(), open: map[closer]struct{}{}}
 }
 
-// Close closes all flows, listeners and sets of the Stack, and its backend. Not from
-// within a receiver of a flow.
+// closeLinger is how long the peers of flows that are closed with their Stack may take
+// nothing of what was written.
+const closeLinger = 2 * time.Second
+
+// Close closes all flows, listeners and sets of the Stack, and its backend. Who wants to
+// be sure that a reliable flow has delivered everything closes it before: here its
+// peer gets two seconds. Not from within a receiver of a flow.
 func (s *Stack) Close() error {
 	s.mu.Lock()
 	if s.closed {
@@ -58,10 +64,20 @@ func (s *Stack) Close() error {
 	open := s.open
 	s.open = nil
 	s.mu.Unlock()
-	var errs []error
+	errs := make([]error, len(open), len(open)+2)
+	var wg sync.WaitGroup
+	i := 0
 	for c := range open {
-		errs = append(errs, c.Close())
+		if f, ok := c.(*Flow); ok && f.f.QoS().InOrder != 0 { // may have to wait
+			n := i
+			f.f.ShortenLinger(closeLinger)
+			wg.Go(func() { errs[n] = f.Close() })
+		} else {
+			errs[i] = c.Close()
+		}
+		i++
 	}
+	wg.Wait()
 	errs = append(errs, s.host.Close(), s.b.Close())
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("close: %w", err)

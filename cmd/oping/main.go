@@ -19,6 +19,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -73,6 +74,7 @@ func ping(ctx context.Context, stack *o7s.Stack, opt options, stdout, stderr io.
 		return 1
 	}
 	defer flow.Close()
+	flow.SetLinger(time.Second) // nobody misses a ping
 	if opt.size > flow.MTU() {
 		opt.size = flow.MTU()
 		fmt.Fprintf(notices, "Packet size truncated to %d bytes.\n", opt.size)

@@ -73,6 +73,7 @@ func serve(ctx context.Context, stack *o7s.Stack, opt options, stdout, stderr io
 				return 0
 			}
 		default:
+			flow.SetLinger(time.Second)
 			flows.Go(func() { s.answerAll(ctx, flow) })
 		}
 	}

@@ -18,6 +18,13 @@ const defaultLinger = 120 * time.Second
 // nothing; 0: not at all. The write deadline limits the whole wait.
 func (f *Flow) SetLinger(d time.Duration) { f.linger.Store(int64(max(d, 0))) }
 
+// ShortenLinger is SetLinger if the limit is longer than d.
+func (f *Flow) ShortenLinger(d time.Duration) {
+	if old := f.linger.Load(); old > int64(d) {
+		f.linger.CompareAndSwap(old, int64(d))
+	}
+}
+
 // CloseWrite says that nothing more will be written: the peer reads what was,
 // and then io.EOF, and can still write. Only on reliable flows, and if the peer
 // is of our kind: else layer.ErrNotSupported.
