@@ -19,7 +19,7 @@ type output struct {
 }
 
 func newOutput(opt options, stdout, stderr io.Writer) *output {
-	return &output{json: opt.json, quiet: opt.quiet && !opt.listen, stdout: stdout, stderr: stderr}
+	return &output{json: opt.json, quiet: (opt.quiet || opt.json) && !opt.listen, stdout: stdout, stderr: stderr}
 }
 
 // say prints a line of the course of a test, which a quiet client leaves out.

@@ -80,6 +80,17 @@ func TestShowProgressIntoFile(t *testing.T) {
 	ShowProgress(&bytes.Buffer{}, called)()
 }
 
+func TestTerminal(t *testing.T) {
+	pty, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	if err != nil {
+		t.Skip("no pseudo terminals here: ", err)
+	}
+	defer pty.Close()
+	if !isTerminal(pty) {
+		t.Error("a terminal is none")
+	}
+}
+
 func TestMeter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var m Meter
