@@ -10,6 +10,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -137,6 +138,9 @@ func (c *call) pkiCA(args []string) error {
 // installCA puts the certificate of a CA among those that are trusted.
 func (c *call) installCA(dir string, ca *x509.Certificate) error {
 	path := filepath.Join(dir, pki.DirCA, "ca-"+fingerprint(ca)[:16]+".pem")
+	if _, err := os.Lstat(path); err == nil {
+		return nil // and the directory does not change, which a daemon would notice
+	}
 	err := createFile(path, pki.MarshalCertificate(ca), 0o644, 0o755, false)
 	switch {
 	case errors.Is(err, fs.ErrExist): // of this very certificate

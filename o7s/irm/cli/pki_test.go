@@ -59,7 +59,14 @@ func TestPKISession(t *testing.T) {
 	if out := pkiRun(t, "issue", "shop", "--dir="+dir, "--days", "30"); out != dir+"/server/shop/key.pem\n"+dir+"/server/shop/crt.pem\n" {
 		t.Errorf("irm pki issue printed\n%s", out)
 	}
+	before, err := os.Stat(dir + "/cacert")
+	if err != nil {
+		t.Fatal(err)
+	}
 	pkiRun(t, "issue", "alice", "client", "shop", "dir", dir, "alg", "ED25519")
+	if after, err := os.Stat(dir + "/cacert"); err != nil || after.ModTime() != before.ModTime() {
+		t.Errorf("a second certificate of an authority changed cacert/, so that daemons read it again: %v", err)
+	}
 	want := `drwx------ ca
 -rw-r--r-- ca/crt.pem
 -rw------- ca/key.pem
