@@ -139,9 +139,16 @@ type stream struct {
 	colour    bool
 	component string // of records without
 
-	mu sync.Mutex // one line at a time; guards w
+	mu sync.Mutex // one line at a time; guards all below
 	w  io.Writer
+	// gather keeps lines in held until flush, or until there are enough of them.
+	gather bool
+	held   []byte
 }
+
+// maxHeld is how many bytes one write has at most, unless a line is longer: more
+// could be torn apart in a pipe that others write to (PIPE_BUF).
+const maxHeld = 4096
 
 // colours are those of spec 40 §8; debug has none.
 var colours = map[string]string{"EE": "\x1b[31m", "WW": "\x1b[33m", "II": "\x1b[32m", "PP": "\x1b[34m"}
@@ -177,6 +184,27 @@ func (s *stream) write(level slog.Level, component string, text []byte) error {
 	line = append(line, '\n')
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if len(s.held)+len(line) > maxHeld {
+		s.flushLocked()
+	}
+	if s.gather && len(line) < maxHeld {
+		s.held = append(s.held, line...)
+		return nil
+	}
 	_, err := s.w.Write(line)
 	return err
+}
+
+// flush writes what was gathered.
+func (s *stream) flush() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.flushLocked()
+}
+
+func (s *stream) flushLocked() {
+	if len(s.held) > 0 {
+		s.w.Write(s.held) // there is nobody to tell an error
+		s.held = s.held[:0]
+	}
 }

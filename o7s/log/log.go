@@ -2,7 +2,8 @@
 
 // Package log makes the log handlers of our programs (spec 40 §8): the
 // Ouroboros format `==06773== irmd(II): Created IPCP 6794.`, JSON, and text,
-// to a stream or to syslog. Each record is one write.
+// to a stream or to syslog. Each record is one write; those of a Queue may share
+// one.
 //
 // Start with New. The attribute "component" says which part speaks; in the
 // Ouroboros format it is the prefix, by default the name of the program.

@@ -21,9 +21,15 @@ const (
 // Queue returns a handler that passes records on to h from a goroutine of its
 // own, so that a sink that blocks, such as a pipe that nobody reads, blocks
 // nobody who logs. done ends that, after the last record: it waits for what is
-// queued, but not for ever.
+// queued, but not for ever. Lines in the Ouroboros format that come faster than
+// they are written share writes.
 func Queue(h slog.Handler) (queued slog.Handler, done func()) {
-	q := &queue{records: make(chan record, queueLength), base: h, ended: make(chan struct{})}
+	q := &queue{records: make(chan record, queueLength), base: h, ended: make(chan struct{}), flush: func() {}}
+	if h, ok := h.(*handler); ok {
+		if s, ok := h.out.(*stream); ok {
+			s.gather, q.flush = true, s.flush
+		}
+	}
 	go q.run()
 	return &queueHandler{h, q}, q.close
 }
@@ -34,6 +40,7 @@ type queue struct {
 	base    slog.Handler
 	lost    atomic.Uint64
 	ended   chan struct{} // closed when run returns
+	flush   func()        // writes lines that were gathered
 }
 
 // record is a record with the handler that renders it. Without one it is the
@@ -46,6 +53,7 @@ type record struct {
 // run passes records on until the last one.
 func (q *queue) run() {
 	defer close(q.ended)
+	defer q.flush()
 	for r := range q.records {
 		if r.h == nil {
 			return
@@ -54,6 +62,9 @@ func (q *queue) run() {
 		if n := q.lost.Swap(0); n > 0 {
 			text := fmt.Sprintf("%d log lines were lost: the log was not read.", n)
 			q.base.Handle(context.Background(), slog.NewRecord(time.Now(), slog.LevelWarn, text, 0))
+		}
+		if len(q.records) == 0 {
+			q.flush()
 		}
 	}
 }

@@ -110,7 +110,7 @@ const manyFlows = 16
 func echoMany() {
 	var done sync.WaitGroup
 	for i := range manyFlows {
-		e, err := Open(Files{Mem: NewFD(3+2*i), Bell: NewFD(4+2*i), Side: SideB})
+		e, err := Open(Files{Mem: NewFD(3 + 2*i), Bell: NewFD(4 + 2*i), Side: SideB})
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)

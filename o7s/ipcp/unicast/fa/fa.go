@@ -116,10 +116,15 @@ func (a *FA) Ours(addr uint64) { a.members.add(addr) }
 
 // send sends a management message in a cube.
 func (a *FA) send(to uint64, cube qos.Cube, m message) error {
+	return a.cfg.Net.Send(to, manageEID, []*packet.Buffer{pack(cube, m)})
+}
+
+// pack makes a packet of a message.
+func pack(cube qos.Cube, m message) *packet.Buffer {
 	var fixed [headerLen]byte // what most messages consist of
 	msg := m.append(fixed[:0])
 	b := packet.Get(len(msg))
 	b.Append(msg)
 	b.SetCube(uint8(cube))
-	return a.cfg.Net.Send(to, manageEID, []*packet.Buffer{b})
+	return b
 }
