@@ -27,6 +27,7 @@ type Poller struct {
 
 	turn    sync.Mutex    // held by whoever runs turns
 	waiting atomic.Int32  // goroutines in Help
+	helper  sync.Mutex    // held by who helps, besides turn
 	helped  atomic.Uint64 // times that somebody began to help
 	next    chan struct{} // for one that waits: the work is free
 	alone   atomic.Bool   // nobody may help
@@ -55,7 +56,7 @@ func (p *Poller) run() {
 	for !p.closed.Load() {
 		p.turn.Lock()
 		for !p.closed.Load() {
-			if p.set.Turn(true); p.waiting.Load() > 0 {
+			if p.set.Turn(true); p.waiting.Load() > 0 && !p.alone.Load() {
 				break
 			}
 		}
@@ -132,6 +133,8 @@ func (p *Poller) Help(done <-chan struct{}, expired <-chan time.Time) {
 
 // help runs turns. It reports whether the wait is over.
 func (p *Poller) help(done <-chan struct{}, expired <-chan time.Time) bool {
+	p.helper.Lock()
+	defer p.helper.Unlock()
 	for !p.closed.Load() && !p.alone.Load() {
 		select {
 		case <-done:
@@ -156,10 +159,13 @@ func (p *Poller) left() {
 }
 
 // Alone ends the help for good: functions of Ends may want from now on what a
-// helper holds.
+// helper holds. It waits for the one who helps to leave: not from within a call
+// of a helper.
 func (p *Poller) Alone() {
 	p.alone.Store(true)
 	p.set.Wake()
+	p.helper.Lock()
+	defer p.helper.Unlock()
 }
 
 // Interrupt makes whoever works look at what he waits for.
