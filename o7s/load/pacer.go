@@ -4,10 +4,11 @@ package load
 
 import "time"
 
-// maxLag is what a sender makes up for when it was held up: more than the
-// slack of a timer and of a busy machine. What is missing beyond that is left
-// out, so that there is no burst longer than that.
-const maxLag = 50 * time.Millisecond
+// maxLag is what a sender makes up for when it was held up: more than the slack
+// of a timer, and the pause of a process that has used up its share of a busy
+// machine. What is missing beyond that is left out, so that there is no burst of
+// more.
+const maxLag = 100 * time.Millisecond
 
 // pacer says how many packets are due. Times count from the start of the run.
 type pacer struct {
