@@ -28,6 +28,7 @@ var paths = []struct {
 	{"loss 30 %", path{delay: 20 * ms, loss: .3}, path{delay: 20 * ms, loss: .3}},
 	{"bursts", path{delay: 10 * ms, burst: .01}, path{delay: 10 * ms, burst: .02}},
 	{"reordering", path{delay: 5 * ms, jitter: 30 * ms}, path{delay: 5 * ms, jitter: 30 * ms}},
+	{"end overtakes", path{delay: 5 * ms, jitter: 30 * ms, loss: .05, closeSooner: true}, path{delay: 5 * ms, jitter: 30 * ms, loss: .05, closeSooner: true}},
 	{"duplicates", path{delay: 5 * ms, dup: .3, jitter: 2 * ms}, path{delay: 5 * ms, dup: .3}},
 	{"black-out", path{delay: 5 * ms, darkFrom: 20 * ms, darkFor: 30 * time.Second}, path{delay: 5 * ms, darkFrom: 30 * ms, darkFor: 30 * time.Second}},
 	{"lossy way back", path{delay: ms}, path{delay: 80 * ms, loss: .3, jitter: 40 * ms}},

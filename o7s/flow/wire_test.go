@@ -17,11 +17,11 @@ import (
 
 // path is what happens to packets on their way in one direction.
 type path struct {
-	delay, jitter          time.Duration // jitter reorders
-	loss, dup, corrupt     float64
-	burst                  float64       // probability that a burst of losses begins
-	darkFrom, darkFor      time.Duration // nothing gets through; since the beginning
-	closeLost, closeSooner bool          // word of Close is lost, or overtakes packets
+	delay, jitter      time.Duration // jitter reorders
+	loss, dup, corrupt float64
+	burst              float64       // probability that a burst of losses begins
+	darkFrom, darkFor  time.Duration // nothing gets through; since the beginning
+	closeSooner        bool          // word of Close overtakes packets
 }
 
 // wire is one end of a flow through a bad network.
@@ -150,9 +150,7 @@ func (w *wire) Close() error {
 		return nil
 	}
 	w.closed = true
-	if !w.closeLost {
-		w.put(trip{event: layer.Closed})
-	}
+	w.put(trip{event: layer.Closed})
 	w.in.Close()
 	w.kick()
 	return nil
