@@ -224,7 +224,7 @@ func TestSquare(t *testing.T) {
 				w.system(0, "ip", "link", "set", dev, "up")
 				time.Sleep(700 * time.Millisecond)
 			}
-			w.ended(ping)
+			w.within(noticed, ping) // it waits for what is lost
 			lost := 300 - strings.Count(ping.Output(), "bytes from")
 			t.Logf("%d of 300 replies are missing: %v without delivery in two cuts", lost, time.Duration(lost)*10*time.Millisecond)
 			if lost > 150 {
