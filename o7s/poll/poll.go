@@ -78,24 +78,28 @@ func New() (*Poll, error) {
 // Add watches a descriptor for events, EPOLLIN and so on, which are reported
 // with id.
 func (p *Poll) Add(fd int, events uint32, id int32) error {
-	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(p.fd, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: events, Fd: id}))
+	return p.control(unix.EPOLL_CTL_ADD, fd, unix.EpollEvent{Events: events, Fd: id})
 }
 
-// Arm is for a descriptor that was added with EPOLLONESHOT: its next event is
-// reported, also if it is there already, and then none until the next Arm. So
-// it does not disturb the runtime's poller while it is waited for in another way.
-func (p *Poll) Arm(fd int, events uint32, id int32) error {
-	ev := unix.EpollEvent{Events: events, Fd: id}
-	_, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(p.fd), unix.EPOLL_CTL_MOD, uintptr(fd), uintptr(unsafe.Pointer(&ev)), 0, 0)
+// control is a raw system call, for it never waits.
+func (p *Poll) control(op, fd int, ev unix.EpollEvent) error {
+	_, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(p.fd), uintptr(op), uintptr(fd), uintptr(unsafe.Pointer(&ev)), 0, 0)
 	if errno != 0 {
 		return os.NewSyscallError("epoll_ctl", errno)
 	}
 	return nil
 }
 
+// Arm is for a descriptor that was added with EPOLLONESHOT: its next event is
+// reported, also if it is there already, and then none until the next Arm. So
+// it does not disturb the runtime's poller while it is waited for in another way.
+func (p *Poll) Arm(fd int, events uint32, id int32) error {
+	return p.control(unix.EPOLL_CTL_MOD, fd, unix.EpollEvent{Events: events, Fd: id})
+}
+
 // Remove ends that.
 func (p *Poll) Remove(fd int) error {
-	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(p.fd, unix.EPOLL_CTL_DEL, fd, nil))
+	return p.control(unix.EPOLL_CTL_DEL, fd, unix.EpollEvent{})
 }
 
 // Wait waits until there are events, and stores them. It returns how many.

@@ -82,7 +82,7 @@ func (b *doorbell) close() {
 	if b.file != nil {
 		b.file.Close()
 	} else {
-		unix.Close(b.fd)
+		rawClose(b.fd)
 	}
 	endClosed()
 }

@@ -6,8 +6,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // End is one side of a ring in the process that uses it. All methods may be
@@ -91,7 +89,7 @@ func (e *End) enter() bool {
 func (e *End) leave() {
 	if e.refs.Add(-1) == 0 {
 		e.bell.close()
-		unix.Munmap(e.mem)
+		unmap(e.mem)
 	}
 }
 

@@ -2,8 +2,6 @@
 
 package ring
 
-import "golang.org/x/sys/unix"
-
 // FD is a descriptor that belongs to whoever has the FD, who closes it once. The
 // zero FD is none. It is no os.File because most of them only pass through: that
 // would cost three system calls each.
@@ -23,6 +21,6 @@ func (f FD) Valid() bool { return f.n > 0 }
 // Close closes the descriptor, if there is one.
 func (f FD) Close() {
 	if f.Valid() {
-		unix.Close(f.Int())
+		rawClose(f.Int())
 	}
 }

@@ -31,7 +31,7 @@ func New(cfg Config) (a, b Files, err error) {
 	*(*uint64)(unsafe.Pointer(&head[offSize])) = uint64(size)
 	other := -1
 	if _, err = unix.Pwrite(mem.Int(), head[:], 0); err == nil {
-		other, err = unix.FcntlInt(uintptr(mem.Int()), unix.F_DUPFD_CLOEXEC, 0)
+		other, err = rawFcntl(mem.Int(), unix.F_DUPFD_CLOEXEC, 0)
 	}
 	if err != nil {
 		mem.Close()
@@ -40,7 +40,7 @@ func New(cfg Config) (a, b Files, err error) {
 	bells, err := newBells()
 	if err != nil {
 		mem.Close()
-		unix.Close(other)
+		rawClose(other)
 		return a, b, fmt.Errorf("ring: doorbell: %w", err)
 	}
 	a = Files{Mem: mem, Bell: bells[0], Side: SideA}
@@ -62,7 +62,7 @@ func NewEnd(cfg Config) (*End, Files, error) {
 	if err != nil {
 		return fail("memory file", err)
 	}
-	mem, err := unix.Mmap(file.Int(), 0, int(fileSize(size)), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	mem, err := mapFile(file.Int(), int(fileSize(size)))
 	if err != nil {
 		file.Close()
 		return fail("memory file", err)
@@ -71,7 +71,7 @@ func NewEnd(cfg Config) (*End, Files, error) {
 	word64(mem, offSize).Store(uint64(size))
 	bells, err := newBells()
 	if err != nil {
-		unix.Munmap(mem)
+		unmap(mem)
 		file.Close()
 		return fail("doorbell", err)
 	}
@@ -93,15 +93,15 @@ func validSize(n int) bool { return n >= MinSize && n <= MaxSize && bits.OnesCou
 
 // newMemory makes a memory file whose size stays as it is.
 func newMemory(size int) (FD, error) {
-	n, err := unix.MemfdCreate("o7s-ring", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+	n, err := rawMemfd()
 	if err != nil {
 		return FD{}, err
 	}
 	if err = unix.Ftruncate(n, fileSize(size)); err == nil {
-		_, err = unix.FcntlInt(uintptr(n), unix.F_ADD_SEALS, seals)
+		_, err = rawFcntl(n, unix.F_ADD_SEALS, seals)
 	}
 	if err != nil {
-		unix.Close(n)
+		rawClose(n)
 		return FD{}, err
 	}
 	return NewFD(n), nil
@@ -115,10 +115,19 @@ func newBells() ([2]FD, error) {
 	return [2]FD{NewFD(n[0]), NewFD(n[1])}, err
 }
 
+// mapFile maps a memory file. unmap undoes it.
+func mapFile(fd, size int) ([]byte, error) {
+	at, err := unix.MmapPtr(fd, 0, nil, uintptr(size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		return nil, err
+	}
+	return unsafe.Slice((*byte)(at), size), nil
+}
+
 // mapMemory maps the memory file of a side after having checked that it is
 // one and cannot shrink. It returns the size of a ring.
 func mapMemory(fd int) (mem []byte, size int, err error) {
-	got, err := unix.FcntlInt(uintptr(fd), unix.F_GET_SEALS, 0)
+	got, err := rawFcntl(fd, unix.F_GET_SEALS, 0)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -132,13 +141,13 @@ func mapMemory(fd int) (mem []byte, size int, err error) {
 	if st.Size < fileSize(MinSize) || st.Size > fileSize(MaxSize) {
 		return nil, 0, fmt.Errorf("file of %d bytes: %w", st.Size, ErrCorrupt)
 	}
-	mem, err = unix.Mmap(fd, 0, int(st.Size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	mem, err = mapFile(fd, int(st.Size))
 	if err != nil {
 		return nil, 0, err
 	}
 	n := word64(mem, offSize).Load()
 	if word64(mem, offMagic).Load() != magic || n > MaxSize || !validSize(int(n)) || fileSize(int(n)) != st.Size {
-		unix.Munmap(mem)
+		unmap(mem)
 		return nil, 0, fmt.Errorf("header does not fit a file of %d bytes: %w", st.Size, ErrCorrupt)
 	}
 	return mem, int(n), nil
@@ -159,7 +168,7 @@ func Open(f Files) (*End, error) {
 	f.Mem.Close()
 	if err := checkBell(f.Bell.Int()); err != nil {
 		f.Bell.Close()
-		unix.Munmap(mem)
+		unmap(mem)
 		return nil, fmt.Errorf("ring: open: doorbell: %w", err)
 	}
 	return newEnd(mem, size, f.Side, f.Bell.Int()), nil
@@ -175,7 +184,7 @@ func checkBell(fd int) error {
 	if typ != unix.SOCK_STREAM && typ != unix.SOCK_SEQPACKET {
 		return fmt.Errorf("socket of type %d: %w", typ, ErrCorrupt)
 	}
-	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+	flags, err := rawFcntl(fd, unix.F_GETFL, 0)
 	if err == nil && flags&unix.O_NONBLOCK == 0 {
 		err = unix.SetNonblock(fd, true)
 	}

@@ -52,12 +52,15 @@ func (b *bridge) close() {
 
 // drained reports whether nothing that the application wrote is left in the
 // ring.
-func (b *bridge) drained() bool {
+func (b *bridge) drained() bool { return b.over() || !b.end.Readable() }
+
+// over reports whether the flow has ended.
+func (b *bridge) over() bool {
 	select {
 	case <-b.ended:
 		return true
 	default:
-		return !b.end.Readable()
+		return false
 	}
 }
 

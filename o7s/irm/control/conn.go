@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -24,9 +25,16 @@ import (
 // wait with theirs.
 const replyQueue = 64
 
+const (
+	// maxIdle is how many goroutines of a connection wait for another request, and
+	// idleTime for how long. A fresh one would have to grow its stack first.
+	maxIdle  = 32
+	idleTime = time.Second
+)
+
 // conn is one connection, which is one process.
 //
-// serve reads requests. Each but the shortest runs in a goroutine of its own,
+// serve reads requests. Each but the shortest runs in a goroutine beside it,
 // whose reply goes through a queue to the one writer. When the connection
 // ends, ctx ends, and with it every request.
 type conn struct {
@@ -38,6 +46,8 @@ type conn struct {
 	cancel  context.CancelFunc
 	wg      sync.WaitGroup // requests
 	replies chan reply
+	tasks   chan task    // to one that is idle
+	idle    atomic.Int32 // goroutines that take tasks
 
 	// poller of the bridged flows, made with the first; only the writer and,
 	// after it, serve use it.
@@ -47,6 +57,12 @@ type conn struct {
 	requests map[uint64]context.CancelFunc
 	flows    map[uint64]*granted // by request
 	listens  map[uint64]func()   // stop functions, by request
+}
+
+// task is a request that is to be run.
+type task struct {
+	ctx context.Context
+	r   *irmpb.Request
 }
 
 // reply goes to the writer. A flow, if there is one, becomes files there.
@@ -59,6 +75,7 @@ func newConn(ctx context.Context, s *server, sock *net.UnixConn, creds irm.Creds
 	c := &conn{
 		s: s, sock: sock, creds: creds,
 		replies:  make(chan reply, replyQueue),
+		tasks:    make(chan task),
 		requests: make(map[uint64]context.CancelFunc),
 		flows:    make(map[uint64]*granted),
 		listens:  make(map[uint64]func()),
@@ -151,11 +168,37 @@ func (c *conn) handle(r *irmpb.Request) error {
 		c.send(reply{msg: refusal(id, err)})
 		return nil
 	}
-	c.wg.Go(func() {
-		defer c.finish(id)
-		c.run(ctx, r)
-	})
+	k := task{ctx, r}
+	select {
+	case c.tasks <- k: // somebody is idle
+	default:
+		c.wg.Go(func() { c.work(k) })
+	}
 	return nil
+}
+
+// work runs a request, and then others that come.
+func (c *conn) work(k task) {
+	idle := time.NewTimer(idleTime)
+	defer idle.Stop()
+	for {
+		c.run(k.ctx, k.r)
+		c.finish(k.r.GetId())
+		if c.idle.Add(1) > maxIdle {
+			c.idle.Add(-1)
+			return
+		}
+		idle.Reset(idleTime)
+		select {
+		case k = <-c.tasks:
+			c.idle.Add(-1)
+		case <-idle.C:
+			c.idle.Add(-1)
+			return
+		case <-c.ctx.Done():
+			return
+		}
+	}
 }
 
 // maxTimeout keeps a client's timeout within time.Duration, in ms.

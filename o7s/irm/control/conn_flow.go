@@ -149,7 +149,7 @@ func (c *conn) dealloc(request uint64) {
 	}
 	g.ending = true
 	c.mu.Unlock()
-	if g.bridge == nil {
+	if g.bridge == nil || g.bridge.over() {
 		c.remove(request)
 		return
 	}
