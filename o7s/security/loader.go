@@ -91,8 +91,15 @@ func (l *Loader) policy(s side, name string, p Paths, r Require) (*oap.Policy, e
 		}
 		return &oap.Policy{Name: name, RequireEncryption: r.Encryption, RequireAuthentication: r.Authentication}, nil
 	}
-	pol := oap.Policy{Name: name, Store: l.trust.current(), RequireEncryption: r.Encryption, RequireAuthentication: r.Authentication}
+	pol := oap.Policy{Name: name, RequireEncryption: r.Encryption, RequireAuthentication: r.Authentication}
 	home, _ := layout.Dir(l.dir, s.dir, name) // "": the name cannot have one
+	any := there(l.dir)
+	if any {
+		pol.Store = l.trust.current()
+	}
+	if p == (Paths{}) && (!any || home != "" && !there(home)) {
+		home = "" // most names have no files at all
+	}
 	var err error
 	if pol.Creds, err = l.credentials(at(home, p.Cert, layout.Cert), at(home, p.Key, layout.Key)); err != nil {
 		return nil, refuse(s, name, layer.ErrAuth, err)

@@ -60,3 +60,10 @@ func lookAt(p place) (s stamp, ok bool, err error) {
 	}
 	return s, ok, err
 }
+
+// there reports whether a path leads to something, or may do so. It spares the
+// looks at what would be below.
+func there(path string) bool {
+	var st unix.Stat_t
+	return unix.Stat(path, &st) != unix.ENOENT
+}
