@@ -62,10 +62,10 @@ func TestCommandEnds(t *testing.T) {
 		status  int
 		out     string
 	}{
-		{"echo hello", 0, "hello\n"},
+		{"read line; echo hello", 0, "hello\n"},
 		{"head -c 1", 0, "o"}, // reads only some of what comes
-		{"echo before; exit 3", 1, "before\n"},
-		{"echo diagnosis >&2", 0, ""},
+		{"read line; echo before; exit 3", 1, "before\n"},
+		{"read line; echo diagnosis >&2", 0, ""},
 	} {
 		server := listen(t, dir, "-e", v.command, "svc")
 		client := start(t, dir, "svc")

@@ -146,6 +146,9 @@ func (s *session) sending(ctx context.Context) (unsent error) {
 // endOfInput tells the peer that nothing more comes. If that cannot be told,
 // the session may be over.
 func (s *session) endOfInput(ctx context.Context) error {
+	if ctx.Err() != nil && context.Cause(ctx) != errOver {
+		return nil // a command that was killed has no good end
+	}
 	if s.opt.quit >= 0 {
 		t := time.AfterFunc(s.opt.quit, func() { s.over(errOver) })
 		context.AfterFunc(ctx, func() { t.Stop() })
