@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -18,11 +19,14 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"o7gw/integration/lab"
 	"o7gw/o7s"
 )
 
 const (
 	rateName = "rate"
+	// callerName is in the certificate of the client.
+	callerName = "bench"
 	// dialers is how many flows one process allocates at the same time.
 	dialers = 48
 	// acceptors is how many calls of Accept the server has under way.
@@ -48,15 +52,54 @@ func allocRate(ctx context.Context, b *bench) ([]figure, error) {
 		return nil, err
 	}
 	defer p.Close()
-	return p.allocRate(ctx, "alloc_rate")
+	return p.allocRate(ctx, "alloc_rate", "", "")
 }
 
-func (p *pair) allocRate(ctx context.Context, figureName string) ([]figure, error) {
-	server, err := p.role(1, "closer", rateName)
+// allocRateAuth is allocRate with flows whose ends show certificates, and are
+// encrypted with keys of their own.
+func allocRateAuth(ctx context.Context, b *bench) ([]figure, error) {
+	p, err := b.unicastPair(ctx, rateName)
 	if err != nil {
 		return nil, err
 	}
-	if err := server.WaitFor(ctx, "ready"); err != nil {
+	defer p.Close()
+	if err := p.certify(ctx, rateName); err != nil {
+		return nil, err
+	}
+	return p.allocRate(ctx, "alloc_rate_auth", callerName, rateName)
+}
+
+// certify gives the second host a certificate for the name, and the first one with
+// which it calls the name, of one authority. Nothing less is accepted.
+func (p *pair) certify(ctx context.Context, name string) error {
+	client, server := lab.SecurityDir(p.dirs[0]), lab.SecurityDir(p.dirs[1])
+	ca := filepath.Join(p.dir, "ca")
+	for _, args := range [][]string{
+		{"ca", "dir", ca},
+		{"issue", name, "dir", server, "ca", ca + "/ca"},
+		{"issue", callerName, "client", name, "dir", client, "ca", ca + "/ca"},
+	} {
+		out, err := exec.CommandContext(ctx, filepath.Join(p.b.bin, "irm"), append([]string{"pki"}, args...)...).CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("irm pki %s: %w\n%s", strings.Join(args, " "), err, out)
+		}
+	}
+	conf := []byte("kex = X25519\nrequire = encryption,authentication\n")
+	for _, dir := range []string{filepath.Join(client, "client", name), filepath.Join(server, "server", name)} {
+		if err := os.WriteFile(filepath.Join(dir, "enc.conf"), conf, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// allocRate measures with ends that show the names client and server.
+func (p *pair) allocRate(ctx context.Context, figureName, client, server string) ([]figure, error) {
+	closer, err := p.role(1, "closer", rateName, client)
+	if err != nil {
+		return nil, err
+	}
+	if err := closer.WaitFor(ctx, "ready"); err != nil {
 		return nil, err
 	}
 	var rates, costs []float64
@@ -65,12 +108,12 @@ func (p *pair) allocRate(ctx context.Context, figureName string) ([]figure, erro
 		if err != nil {
 			return nil, err
 		}
-		client, err := p.role(0, "dialer", rateName, strconv.Itoa(dialers), ratePeriod.String())
+		dialer, err := p.role(0, "dialer", rateName, server, strconv.Itoa(dialers), ratePeriod.String())
 		if err != nil {
 			return nil, err
 		}
 		var out allocated
-		if err := result(ctx, client, &out); err != nil {
+		if err := result(ctx, dialer, &out); err != nil {
 			return nil, err
 		}
 		after, err := p.processorTime()
@@ -119,14 +162,23 @@ func (p *pair) processorTime() (time.Duration, error) {
 	return time.Duration(ticks) * tick, nil
 }
 
+// shows returns an error if the peer of the flow does not show the name, or the
+// flow is not encrypted although it does.
+func shows(f *o7s.Flow, name string) error {
+	if f.Peer() != name || (f.Cipher() == "") != (name == "") {
+		return fmt.Errorf("the peer shows %q, cipher %q", f.Peer(), f.Cipher())
+	}
+	return nil
+}
+
 // playDialer is the role that allocates flows and closes them: arguments are the
-// name, how many at the same time, and the time.
+// name, that which the peer is to show, how many at the same time, and the time.
 func playDialer(ctx context.Context, args []string) error {
-	workers, err := strconv.Atoi(args[1])
+	workers, err := strconv.Atoi(args[2])
 	if err != nil {
 		return err
 	}
-	period, err := time.ParseDuration(args[2])
+	period, err := time.ParseDuration(args[3])
 	if err != nil {
 		return err
 	}
@@ -143,7 +195,7 @@ func playDialer(ctx context.Context, args []string) error {
 			if err != nil {
 				return err
 			}
-			if err := flow.Close(); err != nil {
+			if err := errors.Join(shows(flow, args[1]), flow.Close()); err != nil {
 				return err
 			}
 			flows.Add(1)
@@ -162,8 +214,8 @@ func playDialer(ctx context.Context, args []string) error {
 	return report(out)
 }
 
-// playCloser is the role that accepts the flows to the name, its argument, and
-// closes each when the client has.
+// playCloser is the role that accepts the flows to a name and closes each when the
+// client has: arguments are the name, and that which the clients are to show.
 func playCloser(ctx context.Context, args []string) error {
 	stack, err := o7s.Connect(ctx, "")
 	if err != nil {
@@ -185,6 +237,9 @@ func playCloser(ctx context.Context, args []string) error {
 				return nil
 			}
 			if err != nil {
+				return err
+			}
+			if err := shows(flow, args[1]); err != nil {
 				return err
 			}
 			flows.Go(func() {

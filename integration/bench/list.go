@@ -24,5 +24,6 @@ var benchmarks = []benchmark{
 	{"tunnel_enc_tcp", "one TCP stream through the tunnel over unicast over udp4, encrypted with AES-256-GCM", "≥ wireguard-go", tunnelEncTCP},
 	{"udp4_ping_data", "oping -q data -f over udp4", "≤ raw + 15 µs", udp4PingData},
 	{"alloc_rate", "flows allocated and closed over unicast over udp4", "≥ 5000", allocRate},
+	{"alloc_rate_auth", "the same with certificates on both ends and X25519", "≥ 1000", allocRateAuth},
 	{"flows10k", "10 000 flows open at once between two processes, all echoing", "works", flows10k},
 }
