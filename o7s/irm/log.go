@@ -9,6 +9,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 )
 
@@ -64,9 +65,12 @@ func (n *name) cause() cause {
 	return cause{creds: Creds{UID: n.owner, Admin: n.owner == 0 || n.owner == uint32(os.Geteuid())}}
 }
 
+// logf does not ask for its caller, as a Logger would: that costs more than the line.
 func (i *IRM) logf(level slog.Level, format string, args ...any) {
-	if i.log.Enabled(context.Background(), level) {
-		i.log.Log(context.Background(), level, fmt.Sprintf(format, args...))
+	h := i.log.Handler()
+	if h.Enabled(context.Background(), level) {
+		// There is nobody to tell an error.
+		_ = h.Handle(context.Background(), slog.NewRecord(time.Now(), level, fmt.Sprintf(format, args...), 0))
 	}
 }
 

@@ -120,6 +120,11 @@ func needsQuotes(s string) bool {
 // appendPlain appends s with everything escaped that would break the line or
 // drive a terminal: names come from users.
 func appendPlain(b []byte, s string) []byte {
+	ascii := 0
+	for ascii < len(s) && s[ascii] >= ' ' && s[ascii] <= '~' {
+		ascii++
+	}
+	b, s = append(b, s[:ascii]...), s[ascii:]
 	for i, r := range s {
 		switch {
 		case r == utf8.RuneError || !unicode.IsPrint(r):
@@ -144,6 +149,7 @@ type stream struct {
 	// gather keeps lines in held until flush, or until there are enough of them.
 	gather bool
 	held   []byte
+	line   []byte // buffer
 }
 
 // maxHeld is how many bytes one write has at most, unless a line is longer: more
@@ -160,7 +166,9 @@ func (s *stream) write(level slog.Level, component string, text []byte) error {
 	if component == "" {
 		component = s.component
 	}
-	line := make([]byte, 0, len(text)+64)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	line := s.line[:0]
 	colour := ""
 	if s.colour {
 		colour = colours[code]
@@ -182,8 +190,9 @@ func (s *stream) write(level slog.Level, component string, text []byte) error {
 		line = append(line, resetColour...)
 	}
 	line = append(line, '\n')
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	if cap(line) <= maxHeld {
+		s.line = line
+	}
 	if len(s.held)+len(line) > maxHeld {
 		s.flushLocked()
 	}
