@@ -21,7 +21,7 @@ func (l *frcpLower) finish() {
 	}
 	l.finished = true
 	l.e.Finish(l.now())
-	l.pumpLocked()
+	l.pumpLocked(false)
 }
 
 // linger waits until the peer has everything that was written, at most as long
@@ -78,7 +78,7 @@ func (l *frcpLower) discardLocked() {
 			return
 		}
 		packet.ReleaseBatch(bufs[:n])
-		l.pumpLocked()
+		l.pumpLocked(false)
 	}
 }
 

@@ -47,7 +47,6 @@ type frcpLower struct {
 	e        *frcp.Endpoint
 	dead     bool // e was closed
 	pumping  bool
-	turning  bool       // mu is held by a function of the Poller
 	lendTo   *ringLower // copies packets under mu; nil: they are given away
 	buf      [pumped]*packet.Buffer
 	timer    *time.Timer
@@ -124,7 +123,7 @@ func (l *frcpLower) now() time.Duration { return time.Since(l.begin) }
 // pump sends what the Endpoint wants to send, as far as the lower end has room,
 // then sets the timer and wakes writers. The caller holds mu, which is
 // released meanwhile unless packets are lent.
-func (l *frcpLower) pumpLocked() {
+func (l *frcpLower) pumpLocked(turn bool) {
 	if l.pumping || l.dead {
 		return
 	}
@@ -155,17 +154,17 @@ func (l *frcpLower) pumpLocked() {
 	l.arm()
 	if l.waiting && (l.e.Room() >= frcp.DefaultQueue/4 || l.e.Err() != nil) {
 		l.waiting = false
-		l.tell(&l.writing)
+		l.tell(&l.writing, turn)
 	}
 	if l.discard {
-		l.tell(&l.closing)
+		l.tell(&l.closing, turn)
 	}
 }
 
 // tell makes a waiting call look. In a turn of the Poller it looks by itself if
 // it does that turn.
-func (l *frcpLower) tell(g *gate) {
-	if l.turning {
+func (l *frcpLower) tell(g *gate, turn bool) {
+	if turn {
 		g.put()
 	} else {
 		g.kick()
@@ -194,16 +193,14 @@ func (l *frcpLower) tick() {
 	if at, set := l.e.Deadline(); set && at <= now {
 		l.e.Tick(now)
 	}
-	l.pumpLocked()
-	l.settle()
+	l.pumpLocked(false)
+	l.settle(false)
 }
 
 // hasRoom goes on after the lower end was full.
 func (l *frcpLower) hasRoom() {
 	l.mu.Lock()
-	l.turning = true
-	l.pumpLocked()
-	l.turning = false
+	l.pumpLocked(true)
 	l.mu.Unlock()
 }
 
@@ -219,10 +216,9 @@ func (l *frcpLower) Packets(pkts []*packet.Buffer) {
 		packet.ReleaseBatch(pkts)
 		return
 	}
-	l.turning = l.lendTo != nil // else pump lets others in meanwhile
 	l.e.Receive(l.now(), pkts)
-	l.pumpLocked()
-	l.settle()
+	l.pumpLocked(true)
+	l.settle(true)
 }
 
 // Event takes a change of the lower end.
@@ -248,13 +244,12 @@ func (l *frcpLower) Event(e layer.Event) {
 	l.wakeWriters()
 	l.closing.kick()
 	l.mu.Lock()
-	l.settle()
+	l.settle(false)
 }
 
 // settle unlocks mu and tells whoever reads what the Endpoint has for him.
-func (l *frcpLower) settle() {
+func (l *frcpLower) settle(turn bool) {
 	if l.dead {
-		l.turning = false
 		l.mu.Unlock()
 		return
 	}
@@ -262,19 +257,16 @@ func (l *frcpLower) settle() {
 	case l.discard:
 		l.discardLocked()
 	case l.to != nil:
-		l.turning = false
 		l.deliverLocked()
 	case l.e.Readable() > 0 || l.e.EOF() || l.e.Err() != nil:
 		changed := l.changed
-		l.tell(&l.reading)
-		l.turning = false
+		l.tell(&l.reading, turn)
 		l.mu.Unlock()
 		if changed != nil {
 			changed()
 		}
 		return
 	}
-	l.turning = false
 	l.mu.Unlock()
 }
 

@@ -105,7 +105,7 @@ func (l *frcpLower) refill() int {
 	}
 	n := l.e.Read(l.now(), l.staged[:])
 	if n > 0 {
-		l.pumpLocked()
+		l.pumpLocked(false)
 	}
 	return n
 }
@@ -164,7 +164,7 @@ func (l *frcpLower) push(r layer.Receiver, _ *Host) error {
 	}
 	l.mu.Lock()
 	l.to = r
-	l.settle()
+	l.settle(false)
 	return nil
 }
 
@@ -180,7 +180,7 @@ func (l *frcpLower) deliverLocked() {
 	for !l.dead {
 		over := l.isOver.Load()
 		if n := l.e.Read(l.now(), bufs[:]); n > 0 {
-			l.pumpLocked()
+			l.pumpLocked(false)
 			l.mu.Unlock()
 			pkts := withoutKeepalives(bufs[:n])
 			l.recvPkts.Add(uint64(len(pkts)))

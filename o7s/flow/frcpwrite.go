@@ -65,7 +65,7 @@ func (l *frcpLower) offer(pkts []*packet.Buffer) int {
 		b.SetCube(0) // one that overtakes the others would only wait for them
 	}
 	n := l.e.Send(l.now(), pkts[:room])
-	l.pumpLocked()
+	l.pumpLocked(false)
 	l.waiting = n == 0
 	if n == 0 && l.e.Room() > 0 { // just now
 		l.waiting = false
