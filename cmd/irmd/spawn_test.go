@@ -51,11 +51,12 @@ func report(dir string) error {
 	if err != nil {
 		return err
 	}
+	// Before the test knows of us, and may ask us to end.
+	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer cancel()
 	if err := os.WriteFile(filepath.Join(dir, "facts"), data, 0o644); err != nil {
 		return err
 	}
-	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM)
-	defer cancel()
 	c, err := control.Dial(ctx, os.Getenv("O7S_RUN_DIR"))
 	if err == nil {
 		defer c.Close()
