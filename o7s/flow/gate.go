@@ -63,25 +63,15 @@ func (g *gate) wait(stop ring.Stop) error {
 	if err := stop(); err != nil {
 		return err
 	}
-	d := g.deadline.Load()
-	var expired <-chan time.Time
-	if d != nil {
-		t := time.NewTimer(time.Until(*d))
-		defer t.Stop()
-		expired = t.C
-		if g.helps != nil {
-			defer time.AfterFunc(time.Until(*d), g.helps.Interrupt).Stop()
-		}
+	if d := g.deadline.Load(); d != nil {
+		defer time.AfterFunc(time.Until(*d), g.kick).Stop()
 	}
 	if g.helps != nil {
 		g.asks.Store(true)
 		defer g.asks.Store(false)
-		g.helps.Help(g.wake, expired)
+		g.helps.Help(g.wake)
 		return nil
 	}
-	select {
-	case <-g.wake:
-	case <-expired:
-	}
+	<-g.wake
 	return nil
 }

@@ -104,17 +104,16 @@ func (p *Poller) passOn() {
 }
 
 // Help does the Poller's work on the calling goroutine until there is something
-// in done, which it takes, or the time has come; or it waits for that while
-// somebody else works. Whoever puts something into done in another goroutine
-// than that of a function of an End must call Interrupt after it. expired may be
-// nil.
-func (p *Poller) Help(done <-chan struct{}, expired <-chan time.Time) {
+// in done, which it takes; or it waits for that while somebody else works. Whoever
+// puts something into done in another goroutine than that of a function of an End
+// must call Interrupt after it.
+func (p *Poller) Help(done <-chan struct{}) {
 	p.waiting.Add(1)
 	defer p.waiting.Add(-1)
 	for {
 		if !p.alone.Load() && p.turn.TryLock() {
 			p.helped.Add(1)
-			over := p.help(done, expired)
+			over := p.help(done)
 			p.turn.Unlock()
 			p.left()
 			if over {
@@ -124,22 +123,18 @@ func (p *Poller) Help(done <-chan struct{}, expired <-chan time.Time) {
 		select {
 		case <-done:
 			return
-		case <-expired:
-			return
 		case <-p.next:
 		}
 	}
 }
 
 // help runs turns. It reports whether the wait is over.
-func (p *Poller) help(done <-chan struct{}, expired <-chan time.Time) bool {
+func (p *Poller) help(done <-chan struct{}) bool {
 	p.helper.Lock()
 	defer p.helper.Unlock()
 	for !p.closed.Load() && !p.alone.Load() {
 		select {
 		case <-done:
-			return true
-		case <-expired:
 			return true
 		default:
 		}
