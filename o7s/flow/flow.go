@@ -40,7 +40,7 @@ type Flow struct {
 	live   liveness // guarded by Host.mu
 	pusher atomic.Pointer[pusher]
 	// onPeer tells a watcher that the peer is dead.
-	onPeer atomic.Pointer[func()]
+	onPeer watcher
 	closed atomic.Bool
 	drops  atomic.Uint64 // packets that a failed WriteBatch did not write
 }

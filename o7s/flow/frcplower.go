@@ -12,7 +12,6 @@ import (
 	"o7gw/o7s/frcp"
 	"o7gw/o7s/layer"
 	"o7gw/o7s/packet"
-	"o7gw/o7s/ring"
 )
 
 // frcpLower is a flow with FRCP (spec 30 §3), reliable or only in order, on
@@ -38,10 +37,11 @@ type frcpLower struct {
 	writing gate
 	closing gate // Close waits here for the peer's acknowledgements
 
-	isDown, isOver, isClosed atomic.Bool
-	sentPkts, sentBytes      atomic.Uint64
-	recvPkts, recvBytes      atomic.Uint64
-	unreadStaged             atomic.Int32
+	marks
+	watcher
+	sentPkts, sentBytes atomic.Uint64
+	recvPkts, recvBytes atomic.Uint64
+	unreadStaged        atomic.Int32
 
 	mu       sync.Mutex // guards the fields below
 	e        *frcp.Endpoint
@@ -54,9 +54,8 @@ type frcpLower struct {
 	waiting  bool          // a writer waits for room
 	finished bool          // nothing more is written
 	to       layer.Receiver
-	pushing  bool   // somebody is with the receiver
-	ended    bool   // the receiver was told of the end
-	changed  func() // of a watch
+	pushing  bool // somebody is with the receiver
+	ended    bool // the receiver was told of the end
 	// discard: Close waits, and nobody reads any more.
 	discard bool
 }
@@ -223,23 +222,14 @@ func (l *frcpLower) Packets(pkts []*packet.Buffer) {
 
 // Event takes a change of the lower end.
 func (l *frcpLower) Event(e layer.Event) {
-	switch e {
-	case layer.Down:
-		l.isDown.Store(true)
-	case layer.Up:
-		l.isDown.Store(false)
-	case layer.Closed:
-		l.isOver.Store(true)
-	}
+	l.note(e)
 	l.mu.Lock()
-	to, changed := l.to, l.changed
+	to := l.to
 	l.mu.Unlock()
 	if to != nil && e != layer.Closed {
 		to.Event(e)
 	}
-	if changed != nil {
-		changed()
-	}
+	l.changed()
 	l.wakeReaders()
 	l.wakeWriters()
 	l.closing.kick()
@@ -259,12 +249,9 @@ func (l *frcpLower) settle(turn bool) {
 	case l.to != nil:
 		l.deliverLocked()
 	case l.e.Readable() > 0 || l.e.EOF() || l.e.Err() != nil:
-		changed := l.changed
 		l.tell(&l.reading, turn)
 		l.mu.Unlock()
-		if changed != nil {
-			changed()
-		}
+		l.changed()
 		return
 	}
 	l.mu.Unlock()
@@ -275,24 +262,6 @@ func (l *frcpLower) setWriteDeadline(t time.Time) { l.writing.setDeadline(t); l.
 func (l *frcpLower) wakeReaders()                 { l.reading.kick() }
 func (l *frcpLower) wakeWriters()                 { l.writing.kick() }
 
-func (l *frcpLower) watch(set *ring.Set, changed func()) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.changed != nil {
-		return errWatched
-	}
-	l.changed = func() { changed(); set.Wake() }
-	return nil
-}
-
-func (l *frcpLower) unwatch(*ring.Set) {
-	l.mu.Lock()
-	l.changed = nil
-	l.mu.Unlock()
-}
-
-func (l *frcpLower) resume(*ring.Set) {} // every change is reported
-
 func (l *frcpLower) unread() bool {
 	if l.unreadStaged.Load() > 0 {
 		return true
@@ -301,8 +270,6 @@ func (l *frcpLower) unread() bool {
 	defer l.mu.Unlock()
 	return !l.dead && l.e.Readable() > 0
 }
-
-func (l *frcpLower) down() bool { return l.isDown.Load() }
 
 func (l *frcpLower) peerClosed() bool {
 	if l.isOver.Load() {

@@ -20,14 +20,7 @@ func (l *frcpLower) write(p []byte, stop ring.Stop) error {
 		l.keepalive()
 		return nil
 	}
-	b := packet.Get(len(p))
-	b.Append(p)
-	one := singles.Get().(*[1]*packet.Buffer)
-	one[0] = b
-	_, err := l.writeBatch(one[:], stop)
-	one[0] = nil
-	singles.Put(one)
-	return err
+	return writeOne(l, p, stop)
 }
 
 func (l *frcpLower) writeBatch(pkts []*packet.Buffer, stop ring.Stop) (lost int, err error) {

@@ -3,6 +3,8 @@
 package flow
 
 import (
+	"sync"
+
 	"o7gw/o7s/layer"
 	"o7gw/o7s/packet"
 	"o7gw/o7s/ring"
@@ -13,7 +15,7 @@ type guardLower struct {
 	lower
 	guard *guard
 
-	reading gate           // its lock alone
+	reading sync.Mutex     // held by the reader
 	head    *packet.Buffer // read in part; guarded by reading
 }
 
@@ -57,14 +59,7 @@ func (l *guardLower) write(p []byte, stop ring.Stop) error {
 	if len(p) == 0 { // a keepalive
 		return l.lower.write(nil, stop)
 	}
-	b := packet.Get(len(p))
-	b.Append(p)
-	one := singles.Get().(*[1]*packet.Buffer)
-	one[0] = b
-	_, err := l.writeBatch(one[:], stop)
-	one[0] = nil
-	singles.Put(one)
-	return err
+	return writeOne(l, p, stop)
 }
 
 func (l *guardLower) writeBatch(pkts []*packet.Buffer, stop ring.Stop) (int, error) {

@@ -128,9 +128,7 @@ func (f *Flow) peerDied() {
 	if p := f.pusher.Load(); p != nil {
 		p.Event(layer.Closed)
 	}
-	if fn := f.onPeer.Load(); fn != nil {
-		(*fn)()
-	}
+	f.onPeer.changed()
 }
 
 // dueFlows is a heap of flows by the time of their next check.

@@ -24,12 +24,12 @@ type portLower struct {
 	head    *packet.Buffer // read in part; guarded by reading
 	writing gate           // for its deadline: nobody waits
 
-	isDown, isOver, isClosed atomic.Bool
+	marks
+	watcher
 
-	mu      sync.Mutex // guards the fields below
-	q       queue
-	to      layer.Receiver // push mode
-	changed func()         // of a watch
+	mu sync.Mutex // guards the fields below
+	q  queue
+	to layer.Receiver // push mode
 
 	arrivals, sentPkts, sentBytes, recvPkts, recvBytes, dropped atomic.Uint64
 }
@@ -58,38 +58,26 @@ func (l *portLower) Packets(pkts []*packet.Buffer) {
 			n++
 		}
 	}
-	changed := l.changed
 	l.mu.Unlock()
 	if n < len(pkts) {
 		l.dropped.Add(uint64(len(pkts) - n))
 		packet.ReleaseBatch(pkts[n:])
 	}
 	l.wakeReaders()
-	if changed != nil {
-		changed()
-	}
+	l.changed()
 }
 
 // Event takes a change of the layer.
 func (l *portLower) Event(e layer.Event) {
-	switch e {
-	case layer.Down:
-		l.isDown.Store(true)
-	case layer.Up:
-		l.isDown.Store(false)
-	case layer.Closed:
-		l.isOver.Store(true)
-	}
+	l.note(e)
 	l.mu.Lock()
-	r, changed := l.to, l.changed
+	r := l.to
 	l.mu.Unlock()
 	if r != nil {
 		r.Event(e)
 	}
 	l.wakeReaders()
-	if changed != nil {
-		changed()
-	}
+	l.changed()
 }
 
 // count notes packets that leave the queue, or pass it.
@@ -192,17 +180,21 @@ var singles = sync.Pool{New: func() any { return new([1]*packet.Buffer) }}
 
 // write never waits: a layer in this process drops what it cannot carry.
 func (l *portLower) write(p []byte, _ ring.Stop) error {
-	if err := l.writable(); err != nil {
-		return err
-	}
+	return writeOne(l, p, nil)
+}
+
+// writeOne writes a copy of p as a batch of one packet.
+func writeOne(l interface {
+	writeBatch(pkts []*packet.Buffer, stop ring.Stop) (lost int, err error)
+}, p []byte, stop ring.Stop) error {
 	b := packet.Get(len(p))
 	b.Append(p)
 	one := singles.Get().(*[1]*packet.Buffer)
 	one[0] = b
-	l.send(one[:])
+	_, err := l.writeBatch(one[:], stop)
 	one[0] = nil
 	singles.Put(one)
-	return nil
+	return err
 }
 
 func (l *portLower) writeBatch(pkts []*packet.Buffer, _ ring.Stop) (int, error) {
@@ -266,31 +258,12 @@ func (l *portLower) push(r layer.Receiver, _ *Host) error {
 	return nil
 }
 
-func (l *portLower) watch(set *ring.Set, changed func()) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.changed != nil {
-		return errWatched
-	}
-	l.changed = func() { changed(); set.Wake() }
-	return nil
-}
-
-func (l *portLower) unwatch(*ring.Set) {
-	l.mu.Lock()
-	l.changed = nil
-	l.mu.Unlock()
-}
-
-func (l *portLower) resume(*ring.Set) {} // every arrival is reported
-
 func (l *portLower) unread() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.q.len() > 0
 }
 
-func (l *portLower) down() bool       { return l.isDown.Load() }
 func (l *portLower) peerClosed() bool { return l.isOver.Load() }
 
 func (l *portLower) setDown(bool) error {

@@ -15,12 +15,11 @@ var errWatched = errors.New("flow is in a set already")
 // others, which then wake the set. It must be quick and take no lock that is
 // held in calls of the Flow. For a ring it is not called again before Resume.
 func (f *Flow) Watch(set *ring.Set, changed func()) error {
-	fn := func() { changed(); set.Wake() }
-	if !f.onPeer.CompareAndSwap(nil, &fn) {
-		return errWatched
+	if err := f.onPeer.watch(set, changed); err != nil {
+		return err
 	}
 	if err := f.low.watch(set, changed); err != nil {
-		f.onPeer.Store(nil)
+		f.onPeer.unwatch(set)
 		return err
 	}
 	return nil
@@ -33,5 +32,5 @@ func (f *Flow) Resume(set *ring.Set) { f.low.resume(set) }
 // Unwatch ends a Watch.
 func (f *Flow) Unwatch(set *ring.Set) {
 	f.low.unwatch(set)
-	f.onPeer.Store(nil)
+	f.onPeer.unwatch(set)
 }
