@@ -148,8 +148,16 @@ func (p *Poller) left() {
 	if p.waiting.Load() > 1 {
 		p.passOn()
 	}
+	p.rouse()
+}
+
+// rouse ends the sleep of the Poller's goroutine.
+func (p *Poller) rouse() {
 	if p.asleep.Load() && p.asleep.Swap(false) {
-		p.wake <- struct{}{}
+		select {
+		case p.wake <- struct{}{}:
+		default: // the end of an earlier sleep, which it had not begun, lies there
+		}
 	}
 }
 
@@ -189,9 +197,7 @@ func (p *Poller) Remove(e *End) { p.set.Remove(e) }
 func (p *Poller) Close() error {
 	p.closed.Store(true)
 	p.set.Wake()
-	if p.asleep.Swap(false) {
-		p.wake <- struct{}{}
-	}
+	p.rouse()
 	p.done.Wait()
 	return p.set.Close()
 }
