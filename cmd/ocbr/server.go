@@ -32,7 +32,7 @@ func serve(ctx context.Context, stack *o7s.Stack, opt options, stdout, stderr io
 			f := served{flow: flow, fd: fd, opt: opt, out: out}
 			f.run(ctx)
 		},
-		Failed: func(err error) { out.fail("Failed to accept flow.", err) },
+		Failed: func(err error, _ bool) { out.fail("Failed to accept flow.", err) },
 	}
 	if s.Serve(ctx, l) != nil {
 		return 1

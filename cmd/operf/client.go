@@ -137,7 +137,7 @@ func (c *client) deliver(stopped bool) error {
 // ending tells of an error and returns the word for how the test ended.
 func (c *client) ending(err error, stopped bool) string {
 	if c.back != nil && c.back.invalid > 0 {
-		c.out.notice("Invalid message on fd %d.\n", firstFD)
+		c.out.notice("Invalid message on fd %d.\n", load.FirstFD)
 	}
 	switch {
 	case stopped:

@@ -18,8 +18,6 @@ import (
 )
 
 const (
-	// firstFD is the number of the only flow of a client.
-	firstFD = 64
 	// lineLimit is how many lines on single packets are printed in a second
 	// and for a flow. A flood would measure the terminal.
 	lineLimit = 1000
@@ -41,7 +39,7 @@ func serve(ctx context.Context, stack *o7s.Stack, opt options, stdout, stderr io
 			f := served{flow: flow, fd: fd, opt: opt, out: out}
 			f.run(ctx)
 		},
-		Failed: func(err error) { out.fail("Failed to accept flow.", err) },
+		Failed: func(err error, _ bool) { out.fail("Failed to accept flow.", err) },
 	}
 	if s.Serve(ctx, l) != nil {
 		return 1

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"o7gw/o7s"
+	"o7gw/o7s/load"
 )
 
 // client measures one flow. One goroutine sends and receives: a hand-over
@@ -141,7 +142,7 @@ func (c *client) send(now time.Duration) error {
 func (c *client) arrived(n int, now time.Duration) (uint32, bool) {
 	id, rtt, ok := parseReply(c.in[:n], now)
 	if !ok {
-		c.say("Invalid message on fd %d.\n", firstFD)
+		c.say("Invalid message on fd %d.\n", load.FirstFD)
 		return 0, false
 	}
 	if int64(id) >= int64(c.sent) {
@@ -218,7 +219,7 @@ func (c *client) paced() {
 			c.fail("Failed to read packet.", err)
 			return
 		case truncated:
-			c.say("Invalid message on fd %d.\n", firstFD)
+			c.say("Invalid message on fd %d.\n", load.FirstFD)
 		default:
 			if _, ok := c.arrived(n, now); ok {
 				heard = now
@@ -285,7 +286,7 @@ func (c *client) await(id uint32, sent time.Duration) (now time.Duration, ok boo
 				return now, true, nil
 			}
 		case err == nil:
-			c.say("Invalid message on fd %d.\n", firstFD)
+			c.say("Invalid message on fd %d.\n", load.FirstFD)
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			c.arm(now)
 			return now, false, nil

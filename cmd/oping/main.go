@@ -19,7 +19,6 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-	"time"
 
 	"github.com/spf13/pflag"
 
@@ -74,7 +73,7 @@ func ping(ctx context.Context, stack *o7s.Stack, opt options, stdout, stderr io.
 		return 1
 	}
 	defer flow.Close()
-	flow.SetLinger(time.Second) // nobody misses a ping
+	flow.SetLinger(linger)
 	if opt.size > flow.MTU() {
 		opt.size = flow.MTU()
 		fmt.Fprintf(notices, "Packet size truncated to %d bytes.\n", opt.size)

@@ -7,25 +7,22 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"sync"
 	"time"
 
 	"o7gw/o7s"
-	"o7gw/o7s/layer"
+	"o7gw/o7s/load"
 )
 
 const (
-	// firstFD is the number of the first flow, as the prototype counts.
-	firstFD = 64
 	// quietLimit is the silence after which a flow of a client counts as
 	// left. The longest interval of a client is 10 s; the prototype's 10 s
 	// cut those off.
 	quietLimit = 15 * time.Second
-	// retryPause is the pause after a failed accept; without it, a daemon in
-	// trouble would be flooded.
-	retryPause = time.Second
+	// linger is how long the end of a flow waits for a client that takes nothing:
+	// nobody misses a ping.
+	linger = time.Second
 )
 
 // server answers requests of many clients.
@@ -33,9 +30,8 @@ type server struct {
 	opt    options
 	stderr io.Writer
 
-	mu   sync.Mutex
-	out  io.Writer // guarded by mu
-	used []bool    // guarded by mu; used[i]: flow number firstFD+i is taken
+	mu  sync.Mutex
+	out io.Writer // guarded by mu
 }
 
 // serve is the server mode: it accepts until a signal comes or the listener
@@ -53,48 +49,20 @@ func serve(ctx context.Context, stack *o7s.Stack, opt options, stdout, stderr io
 		return s.busy(ctx, l)
 	}
 	s.say("Ouroboros ping server started.\n")
-	var flows sync.WaitGroup
-	defer flows.Wait()
-	for {
-		flow, err := l.AcceptFlow(ctx)
-		switch {
-		case ctx.Err() != nil:
-			if err == nil {
-				flow.Close()
-			}
-			return 0
-		case err != nil:
+	flows := load.Server{
+		Handle: s.answerAll,
+		Failed: func(err error, last bool) {
 			s.say("Failed to accept flow: %d \n", number(err))
-			if lost(err) {
+			if last {
 				fmt.Fprintf(stderr, "oping: %v\n", err)
-				return 1 // after the end of the flows, which may live on
 			}
-			if !pause(ctx, retryPause) {
-				return 0
-			}
-		default:
-			flow.SetLinger(time.Second)
-			flows.Go(func() { s.answerAll(ctx, flow) })
-		}
+		},
+		StopLinger: linger,
 	}
-}
-
-// lost reports whether the daemon is gone, so that nothing more can be
-// accepted.
-func lost(err error) bool {
-	return errors.Is(err, layer.ErrIRMd) || errors.Is(err, net.ErrClosed)
-}
-
-// pause waits; it reports false if the context ended first.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
+	if flows.Serve(ctx, l) != nil {
+		return 1
 	}
+	return 0
 }
 
 func (s *server) say(format string, args ...any) {
@@ -103,33 +71,9 @@ func (s *server) say(format string, args ...any) {
 	fmt.Fprintf(s.out, format, args...)
 }
 
-// takeFD takes the lowest free flow number.
-func (s *server) takeFD() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for i, used := range s.used {
-		if !used {
-			s.used[i] = true
-			return firstFD + i
-		}
-	}
-	s.used = append(s.used, true)
-	return firstFD + len(s.used) - 1
-}
-
-func (s *server) freeFD(fd int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.used[fd-firstFD] = false
-}
-
 // answerAll serves one flow until its end, a long silence or a signal.
-func (s *server) answerAll(ctx context.Context, flow *o7s.Flow) {
-	fd := s.takeFD()
-	defer s.freeFD(fd)
-	defer flow.Close()
-	// Closing wakes the reader at once.
-	defer context.AfterFunc(ctx, func() { flow.Close() })()
+func (s *server) answerAll(ctx context.Context, fd int, flow *o7s.Flow) {
+	flow.SetLinger(linger)
 	s.say("New flow %d.\n", fd)
 	if s.opt.poll {
 		flow.SetNonblock(true)
@@ -180,7 +124,7 @@ func (s *server) busy(ctx context.Context, l *o7s.Listener) int {
 		return 1
 	}
 	defer flow.Close()
-	s.say("New flow %d (busy-poll).\n", firstFD)
+	s.say("New flow %d (busy-poll).\n", load.FirstFD)
 	flow.SetNonblock(true)
 	buf := make([]byte, maxSize)
 	for ctx.Err() == nil {
@@ -191,7 +135,7 @@ func (s *server) busy(ctx context.Context, l *o7s.Listener) int {
 			return 0
 		case !truncated && answer(buf[:n]):
 			if err := flow.WritePacket(buf[:n]); err != nil && !temporary(err) {
-				s.say("Error writing to flow (fd %d).\n", firstFD)
+				s.say("Error writing to flow (fd %d).\n", load.FirstFD)
 			}
 		}
 	}

@@ -202,7 +202,7 @@ func TestServer(t *testing.T) {
 			flow.ReadPacket(make([]byte, 10))
 			ended <- fd
 		},
-		Failed: func(err error) { t.Error(err) },
+		Failed: func(err error, _ bool) { t.Error(err) },
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -241,7 +241,7 @@ func TestServer(t *testing.T) {
 func free(s *Server, fd int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return !s.used[fd-firstFD]
+	return !s.used[fd-FirstFD]
 }
 
 // A listener that is closed ends the server with an error.
@@ -252,7 +252,7 @@ func TestServerWithoutListener(t *testing.T) {
 	}
 	l.Close()
 	told := 0
-	srv := &Server{Failed: func(error) { told++ }}
+	srv := &Server{Failed: func(error, bool) { told++ }}
 	if err := srv.Serve(t.Context(), l); !errors.Is(err, net.ErrClosed) || told != 1 {
 		t.Errorf("%v, told %d times", err, told)
 	}

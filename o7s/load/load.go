@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 
 // Package load makes traffic on flows and judges what arrives: what operf and
-// ocbr (spec 40 §6.3, §6.4) have in common.
+// ocbr (spec 40 §6.3, §6.4) have in common, and their servers with that of oping.
 //
 // A client sends with a Sender and shows how it goes with ShowProgress; a
 // server takes flows with Serve and counts with a Sequence.

@@ -13,9 +13,10 @@ import (
 	"o7gw/o7s/layer"
 )
 
+// FirstFD is the number of the first flow, as the prototype counts.
+const FirstFD = 64
+
 const (
-	// firstFD is the number of the first flow, as the prototype counts.
-	firstFD = 64
 	// retryPause is the pause after a failed accept; without it, a daemon in
 	// trouble would be flooded.
 	retryPause = time.Second
@@ -30,11 +31,15 @@ type Server struct {
 	// the prototype from 64. It closes nothing. When the server is to end, the
 	// calls that read and write the flow end.
 	Handle func(ctx context.Context, fd int, flow *o7s.Flow)
-	// Failed is told why a flow could not be accepted.
-	Failed func(error)
+	// Failed is told why a flow could not be accepted, and whether none can be any
+	// more.
+	Failed func(err error, last bool)
+	// StopLinger is how long a client may take nothing of what was written when
+	// the end of the server ends its flow.
+	StopLinger time.Duration
 
 	mu   sync.Mutex
-	used []bool // guarded by mu; used[i]: flow number firstFD+i is open
+	used []bool // guarded by mu; used[i]: flow number FirstFD+i is open
 }
 
 // Serve accepts until ctx ends, and returns nil when all handlers have. It
@@ -54,10 +59,10 @@ func (s *Server) Serve(ctx context.Context, l *o7s.Listener) error {
 		case err == nil:
 			flows.Go(func() { s.serve(ctx, flow) })
 		case errors.Is(err, layer.ErrIRMd) || errors.Is(err, net.ErrClosed):
-			s.Failed(err)
+			s.Failed(err, true)
 			return err
 		default:
-			s.Failed(err)
+			s.Failed(err, false)
 			if !Pause(ctx, retryPause) {
 				return nil
 			}
@@ -70,8 +75,8 @@ func (s *Server) serve(ctx context.Context, flow *o7s.Flow) {
 	defer s.free(fd)
 	flow.SetLinger(lingerFor)
 	defer flow.Close()
-	// Closing wakes the handler at once; the peer need not get the rest.
-	defer whenDone(ctx, func() { flow.SetLinger(0); flow.Close() })()
+	// Closing wakes the handler at once.
+	defer whenDone(ctx, func() { flow.SetLinger(s.StopLinger); flow.Close() })()
 	s.Handle(ctx, fd, flow)
 }
 
@@ -82,15 +87,15 @@ func (s *Server) take() int {
 	for i, used := range s.used {
 		if !used {
 			s.used[i] = true
-			return firstFD + i
+			return FirstFD + i
 		}
 	}
 	s.used = append(s.used, true)
-	return firstFD + len(s.used) - 1
+	return FirstFD + len(s.used) - 1
 }
 
 func (s *Server) free(fd int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.used[fd-firstFD] = false
+	s.used[fd-FirstFD] = false
 }
