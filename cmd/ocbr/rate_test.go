@@ -7,7 +7,6 @@ import (
 	"context"
 	"encoding/json"
 	"io"
-	"log/slog"
 	"regexp"
 	"strings"
 	"sync"
@@ -15,71 +14,18 @@ import (
 	"time"
 
 	"o7gw/o7s"
-	"o7gw/o7s/node"
+	"o7gw/o7s/load/loadtest"
 	"o7gw/o7s/qos"
 )
 
-// stack returns a node in this process on which clients and servers meet.
-func stack(t *testing.T) *o7s.Stack {
-	t.Helper()
-	n, err := node.New(t.Context(), node.Config{Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { n.Close() })
-	return n.Stack()
-}
-
-// transcript is the output of a server, for several goroutines.
-type transcript struct {
-	mu      sync.Mutex
-	buf     bytes.Buffer
-	changed chan struct{} // closed by the next change
-}
-
-func newTranscript() *transcript { return &transcript{changed: make(chan struct{})} }
-
-func (o *transcript) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	close(o.changed)
-	o.changed = make(chan struct{})
-	return o.buf.Write(p)
-}
-
-func (o *transcript) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.String()
-}
-
-// await waits until the text matches, and returns what did.
-func (o *transcript) await(t *testing.T, pattern string) []string {
-	t.Helper()
-	limit := time.After(20 * time.Second)
-	for re := regexp.MustCompile(pattern); ; {
-		o.mu.Lock()
-		text, changed := o.buf.String(), o.changed
-		o.mu.Unlock()
-		if m := re.FindStringSubmatch(text); m != nil {
-			return m
-		}
-		select {
-		case <-changed:
-		case <-limit:
-			t.Fatalf("no %q in\n%s", pattern, text)
-		}
-	}
-}
-
 // startServer runs a server until the test or stop ends it.
-func startServer(t *testing.T, s *o7s.Stack, args ...string) (out *transcript, stop func()) {
+func startServer(t *testing.T, s *o7s.Stack, args ...string) (out *loadtest.Transcript, stop func()) {
 	t.Helper()
 	opt, err := parseOptions(append([]string{"-l", "-n", "cb"}, args...))
 	if err != nil {
 		t.Fatal(err)
 	}
-	out = newTranscript()
+	out = loadtest.NewTranscript()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan int, 1)
 	go func() { done <- serve(ctx, s, opt, out, out) }()
@@ -93,7 +39,7 @@ func startServer(t *testing.T, s *o7s.Stack, args ...string) (out *transcript, s
 		})
 	}
 	t.Cleanup(stop)
-	out.await(t, "^Server started, interval is [0-9.]+ s, timeout is [0-9.]+ s.\n")
+	out.Await(t, "^Server started, interval is [0-9.]+ s, timeout is [0-9.]+ s.\n")
 	return out, stop
 }
 
@@ -117,7 +63,7 @@ func runClient(t *testing.T, ctx context.Context, s *o7s.Stack, args ...string) 
 func TestConstantRate(t *testing.T) {
 	for _, pace := range []string{"--sleep", "--spin"} {
 		t.Run(pace, func(t *testing.T) {
-			s := stack(t)
+			s := loadtest.Stack(t)
 			out, _ := startServer(t, s, "-i", "0.1", "-t", "30")
 			text, status := runClient(t, t.Context(), s, "-d", "0.3", "-s", "500", "-r", "100k", pace)
 			m := regexp.MustCompile(`^Client started, duration 0.3, rate 100000 b/s, size 500 B.
@@ -127,7 +73,7 @@ $`).FindStringSubmatch(text)
 				t.Fatalf("status %d:\n%s", status, text)
 			}
 			const line = `Flow   64: [ 0-9]{9} packets \([ 0-9]{12} bytes\) in [ 0-9]{9} ms => [ 0-9]{4}\.[0-9]{4} pps, [ 0-9]{4}\.[0-9]{4} Mbps\n`
-			got := out.await(t, `^Server started, interval is 0.1 s, timeout is 30 s.
+			got := out.Await(t, `^Server started, interval is 0.1 s, timeout is 30 s.
 New flow.
 (?:`+line+`)+Test on flow 64 ended
 `+line+`received statistics: [ 0-9]{8}([0-9]) packets, [ 0-9]{12} bytes in [ 0-9]{9} ms, [0-9]+\.[0-9]{4} Mb/s
@@ -142,7 +88,7 @@ $`)
 // Each packet of a constant rate begins with its number; in a flood all are
 // zeros.
 func TestPackets(t *testing.T) {
-	s := stack(t)
+	s := loadtest.Stack(t)
 	l, err := s.Listen(t.Context(), "cb")
 	if err != nil {
 		t.Fatal(err)
@@ -197,7 +143,7 @@ func reports(t *testing.T, text string) (all []report) {
 
 // The reports of a server add up, and on a reliable flow to what was sent.
 func TestReports(t *testing.T) {
-	s := stack(t)
+	s := loadtest.Stack(t)
 	for _, cube := range []string{"raw", "data"} {
 		opt, err := parseOptions([]string{"-l", "-n", "cb", "-i", "0.02", "-t", "30", "--json"})
 		if err != nil {
@@ -205,19 +151,19 @@ func TestReports(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		var serving sync.WaitGroup
-		outJSON, notices := newTranscript(), newTranscript()
+		outJSON, notices := loadtest.NewTranscript(), loadtest.NewTranscript()
 		serving.Go(func() {
 			if status := serve(ctx, s, opt, outJSON, notices); status != 0 {
 				t.Errorf("status %d: %s", status, notices)
 			}
 		})
-		notices.await(t, "Server started")
+		notices.Await(t, "Server started")
 		text, status := runClient(t, t.Context(), s, "-d", "0.1", "-f", "-q", cube, "--json")
 		client := reports(t, text)
 		if status != 0 || len(client) != 1 || client[0].Kind != sent || client[0].End != "done" || client[0].Size != 1000 {
 			t.Fatalf("status %d: %s", status, text)
 		}
-		outJSON.await(t, `"total"`)
+		outJSON.Await(t, `"total"`)
 		cancel()
 		serving.Wait()
 		var sum uint64
@@ -241,7 +187,7 @@ func TestReports(t *testing.T) {
 // A client that says nothing more is found by its silence; another's flow goes
 // on.
 func TestSilence(t *testing.T) {
-	s := stack(t)
+	s := loadtest.Stack(t)
 	out, _ := startServer(t, s, "-i", "30", "-t", "0.1")
 	f, err := s.Dial(t.Context(), "cb")
 	if err != nil {
@@ -253,7 +199,7 @@ func TestSilence(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	out.await(t, `New flow.\nTest on flow 64 timed out\nFlow   64:         3 packets \(           3 bytes\) in .*\nreceived statistics:         3 packets,`)
+	out.Await(t, `New flow.\nTest on flow 64 timed out\nFlow   64:         3 packets \(           3 bytes\) in .*\nreceived statistics:         3 packets,`)
 	if _, _, err := f.ReadPacket(make([]byte, 1)); err == nil {
 		t.Error("the server sent something")
 	}
@@ -261,7 +207,7 @@ func TestSilence(t *testing.T) {
 
 // More clients than the 10 of the prototype.
 func TestManyFlows(t *testing.T) {
-	s := stack(t)
+	s := loadtest.Stack(t)
 	out, stop := startServer(t, s, "-t", "30")
 	for range 50 {
 		f, err := s.Dial(t.Context(), "cb", o7s.WithQoS(qos.Data))
@@ -275,13 +221,13 @@ func TestManyFlows(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	out.await(t, `(?s)(received statistics:         1 packets.*){50}`)
+	out.Await(t, `(?s)(received statistics:         1 packets.*){50}`)
 	stop()
 }
 
 // A signal, which is the end of the context, ends both ends with what there is.
 func TestSignal(t *testing.T) {
-	s := stack(t)
+	s := loadtest.Stack(t)
 	out, stop := startServer(t, s, "-t", "30")
 	for _, args := range []string{"-f", "-f -q data", "-r 1k", "-r 1k --spin"} {
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
@@ -296,7 +242,7 @@ func TestSignal(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	out.await(t, `(?s)(New flow.*){5}`)
+	out.Await(t, `(?s)(New flow.*){5}`)
 	stop()
 	if text := out.String(); strings.Count(text, "received statistics:") != 5 {
 		t.Errorf("server:\n%s", text)
@@ -306,13 +252,13 @@ func TestSignal(t *testing.T) {
 // A server that goes ends a client with statistics.
 func TestServerGoes(t *testing.T) {
 	for _, cube := range []string{"raw", "data"} {
-		s := stack(t)
+		s := loadtest.Stack(t)
 		out, stop := startServer(t, s)
 		var text string
 		var status int
 		var running sync.WaitGroup
 		running.Go(func() { text, status = runClient(t, t.Context(), s, "-q", cube, "-r", "100M") })
-		out.await(t, "New flow.\n")
+		out.Await(t, "New flow.\n")
 		stop()
 		running.Wait()
 		if status != 0 || !strings.Contains(text, "\nsent statistics: ") {
@@ -322,7 +268,7 @@ func TestServerGoes(t *testing.T) {
 }
 
 func TestNoServer(t *testing.T) {
-	text, status := runClient(t, t.Context(), stack(t))
+	text, status := runClient(t, t.Context(), loadtest.Stack(t))
 	if status != failed || !strings.HasPrefix(text, "Failed to allocate flow.\n") {
 		t.Errorf("status %d: %s", status, text)
 	}

@@ -16,70 +16,18 @@ import (
 
 	"o7gw/o7s"
 	"o7gw/o7s/irm/config"
+	"o7gw/o7s/load/loadtest"
 	"o7gw/o7s/node"
 )
 
-// stack returns a node in this process on which clients and servers meet.
-func stack(t *testing.T) *o7s.Stack {
-	t.Helper()
-	n, err := node.New(t.Context(), node.Config{Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { n.Close() })
-	return n.Stack()
-}
-
-// transcript is the output of a server, for several goroutines.
-type transcript struct {
-	mu      sync.Mutex
-	buf     bytes.Buffer
-	changed chan struct{} // closed by the next change
-}
-
-func newTranscript() *transcript { return &transcript{changed: make(chan struct{})} }
-
-func (o *transcript) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	close(o.changed)
-	o.changed = make(chan struct{})
-	return o.buf.Write(p)
-}
-
-func (o *transcript) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.String()
-}
-
-// await waits until the text matches, and returns it.
-func (o *transcript) await(t *testing.T, pattern string) string {
-	t.Helper()
-	limit := time.After(20 * time.Second)
-	for re := regexp.MustCompile(pattern); ; {
-		o.mu.Lock()
-		text, changed := o.buf.String(), o.changed
-		o.mu.Unlock()
-		if re.MatchString(text) {
-			return text
-		}
-		select {
-		case <-changed:
-		case <-limit:
-			t.Fatalf("no %q in\n%s", pattern, text)
-		}
-	}
-}
-
 // startServer runs a server until the test or stop ends it.
-func startServer(t *testing.T, s *o7s.Stack, args ...string) (out, errs *transcript, stop func()) {
+func startServer(t *testing.T, s *o7s.Stack, args ...string) (out, errs *loadtest.Transcript, stop func()) {
 	t.Helper()
 	opt, err := parseOptions(append([]string{"-l", "-n", "of"}, args...), &bytes.Buffer{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, errs = newTranscript(), newTranscript()
+	out, errs = loadtest.NewTranscript(), loadtest.NewTranscript()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan int, 1)
 	go func() { done <- serve(ctx, s, opt, out, errs) }()
@@ -97,7 +45,7 @@ func startServer(t *testing.T, s *o7s.Stack, args ...string) (out, errs *transcr
 	if opt.json {
 		started = errs
 	}
-	started.await(t, "Ouroboros perf server started.\n")
+	started.Await(t, "Ouroboros perf server started.\n")
 	return out, errs, stop
 }
 
@@ -130,7 +78,7 @@ func figures(t *testing.T, ctx context.Context, s *o7s.Stack, args ...string) *r
 
 // The lines of both ends. A busy machine may send less than five packets.
 func TestUni(t *testing.T) {
-	s := stack(t)
+	s := loadtest.Stack(t)
 	out, _, _ := startServer(t, s)
 	text, status := runClient(t, t.Context(), s, "-d", "40ms", "-s", "1000", "-r", "1M", "--sleep")
 	m := regexp.MustCompile(`^Doing a unidirectional test.
@@ -145,7 +93,7 @@ $`).FindStringSubmatch(text)
 	if status != 0 || m == nil || m[1] != m[2] {
 		t.Fatalf("status %d:\n%s", status, text)
 	}
-	out.await(t, `^Ouroboros perf server started.
+	out.Await(t, `^Ouroboros perf server started.
 New flow 64.
 Doing a unidirectional test.
 Seqno 0 from fd 64: [0-9]{10}\.[0-9]{6}
@@ -157,7 +105,7 @@ $`)
 }
 
 func TestBi(t *testing.T) {
-	s := stack(t)
+	s := loadtest.Stack(t)
 	out, _, _ := startServer(t, s)
 	text, status := runClient(t, t.Context(), s, "-d", "40ms", "-s", "1000", "-r", "1M", "-t", "bi")
 	m := regexp.MustCompile(`^Doing a bidirectional test.
@@ -172,19 +120,19 @@ $`).FindStringSubmatch(text)
 	if status != 0 || m == nil || m[1] != m[2] {
 		t.Fatalf("status %d:\n%s", status, text)
 	}
-	out.await(t, `^Ouroboros perf server started.\nNew flow 64.\nDoing a bidirectional test.\n
+	out.Await(t, `^Ouroboros perf server started.\nNew flow 64.\nDoing a bidirectional test.\n
 --- flow 64 perf statistics ---\n`+m[1]+` packets received, `+m[1]+`000 bytes, 0 lost, `)
 }
 
 // Both ends agree about floods; of a reliable one nothing is lost.
 func TestFlood(t *testing.T) {
-	s := stack(t)
+	s := loadtest.Stack(t)
 	for _, args := range []string{"-t uni -q raw", "-t bi -q raw", "-t uni -q data", "-t bi -q data", "-t uni -q voice"} {
 		t.Run(args, func(t *testing.T) {
 			out, errs, stop := startServer(t, s, "--json")
 			r := figures(t, t.Context(), s, append(strings.Fields(args), "-f", "-d", "50ms", "-s", "512")...)
-			errs.await(t, "Doing a")
-			out.await(t, "\n")
+			errs.Await(t, "Doing a")
+			out.Await(t, "\n")
 			stop()
 			var at result
 			if err := json.Unmarshal([]byte(out.String()), &at); err != nil {
@@ -210,7 +158,7 @@ func TestFlood(t *testing.T) {
 // Clients that begin with rubbish, with nothing, or with data do not end a
 // server.
 func TestBadConfig(t *testing.T) {
-	s := stack(t)
+	s := loadtest.Stack(t)
 	out, _, _ := startServer(t, s, "-W", "50ms")
 	for _, c := range []struct{ message, want string }{
 		{"\x02\x00\x00\x00", "Invalid config message.\n"},
@@ -229,7 +177,7 @@ func TestBadConfig(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		text := out.await(t, fmt.Sprintf(`(?s)^.{%d}New flow 64\.\n.*message\.\n$`, before))
+		text := out.Await(t, fmt.Sprintf(`(?s)^.{%d}New flow 64\.\n.*message\.\n$`, before))[0]
 		if got := text[before:]; got != "New flow 64.\n"+c.want {
 			t.Errorf("message %.9q: %q", c.message, got)
 		}
@@ -257,7 +205,7 @@ func settle(t *testing.T, s *o7s.Stack) {
 // A prototype's client: it says nothing at its end, which is found by silence.
 // Losses, repetitions and messages that are too short are counted.
 func TestSilentClient(t *testing.T) {
-	s := stack(t)
+	s := loadtest.Stack(t)
 	out, _, _ := startServer(t, s, "-W", "100ms")
 	f, err := s.Dial(t.Context(), "of")
 	if err != nil {
@@ -269,7 +217,7 @@ func TestSilentClient(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	out.await(t, `Seqno 0 from fd 64.*\nSeqno 3 .*\nSeqno 2 .*\nSeqno 2 .*\nFlow 64 timed out.
+	out.Await(t, `Seqno 0 from fd 64.*\nSeqno 3 .*\nSeqno 2 .*\nSeqno 2 .*\nFlow 64 timed out.
 
 --- flow 64 perf statistics ---
 3 packets received, 24 bytes, 1 lost, 25% packet loss, time: .*
@@ -279,7 +227,7 @@ func TestSilentClient(t *testing.T) {
 // A prototype's server: what it is told, and what a client makes of its
 // answers, which are late, repeated, of a wrong size, and then missing.
 func TestOddServer(t *testing.T) {
-	s := stack(t)
+	s := loadtest.Stack(t)
 	l, err := s.Listen(t.Context(), "of")
 	if err != nil {
 		t.Fatal(err)
@@ -331,7 +279,7 @@ func TestOddServer(t *testing.T) {
 func TestServerGoes(t *testing.T) {
 	for _, args := range []string{"-t bi -q raw", "-t uni -q raw", "-t bi -q data", "-t uni -q data"} {
 		t.Run(args, func(t *testing.T) {
-			s := stack(t)
+			s := loadtest.Stack(t)
 			out, _, stop := startServer(t, s, "-Q")
 			var text string
 			var status int
@@ -355,7 +303,7 @@ func TestServerGoes(t *testing.T) {
 
 // A signal, which is the end of the context, ends a client in every phase.
 func TestSignal(t *testing.T) {
-	s := stack(t)
+	s := loadtest.Stack(t)
 	startServer(t, s, "-Q")
 	for _, args := range []string{"-f", "-f -t bi", "-f -q data", "-f -t bi -q data", "-r 1k", "-r 1k --sleep", "-r 10M -t bi"} {
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
@@ -382,7 +330,7 @@ func TestSignal(t *testing.T) {
 }
 
 func TestNoServer(t *testing.T) {
-	text, status := runClient(t, t.Context(), stack(t))
+	text, status := runClient(t, t.Context(), loadtest.Stack(t))
 	if status != 1 || text != "Failed to allocate flow.\n" {
 		t.Errorf("status %d: %s", status, text)
 	}
@@ -390,7 +338,7 @@ func TestNoServer(t *testing.T) {
 
 // Many clients at once, more than the 192 of the prototype.
 func TestManyFlows(t *testing.T) {
-	s := stack(t)
+	s := loadtest.Stack(t)
 	startServer(t, s, "-Q")
 	var flows []*o7s.Flow
 	for range 300 {

@@ -9,55 +9,23 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"o7gw/o7s"
 	"o7gw/o7s/irm/config"
+	"o7gw/o7s/load/loadtest"
 	"o7gw/o7s/node"
 )
 
-// stack returns a node in this process on which clients and servers meet.
-func stack(t *testing.T) *o7s.Stack {
-	t.Helper()
-	n, err := node.New(t.Context(), node.Config{Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { n.Close() })
-	return n.Stack()
-}
-
-// transcript is the output of a server.
-type transcript struct {
-	mu      sync.Mutex
-	buf     bytes.Buffer
-	started chan struct{}
-	once    sync.Once
-}
-
-func (o *transcript) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.once.Do(func() { close(o.started) })
-	return o.buf.Write(p)
-}
-
-func (o *transcript) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.String()
-}
-
 // startServer runs a server until the test ends.
-func startServer(t *testing.T, s *o7s.Stack, args ...string) *transcript {
+func startServer(t *testing.T, s *o7s.Stack, args ...string) *loadtest.Transcript {
 	t.Helper()
 	opt, err := parseOptions(append([]string{"-l", "-n", "op"}, args...), &bytes.Buffer{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := &transcript{started: make(chan struct{})}
+	out := loadtest.NewTranscript()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan int)
 	go func() { done <- serve(ctx, s, opt, out, out) }()
@@ -67,7 +35,7 @@ func startServer(t *testing.T, s *o7s.Stack, args ...string) *transcript {
 			t.Errorf("server: status %d\n%s", status, out)
 		}
 	})
-	<-out.started
+	out.Await(t, "started")
 	return out
 }
 
@@ -84,7 +52,7 @@ func runClient(t *testing.T, ctx context.Context, s *o7s.Stack, args ...string) 
 }
 
 func TestPing(t *testing.T) {
-	s := stack(t)
+	s := loadtest.Stack(t)
 	for _, mode := range []string{"", "--poll"} {
 		t.Run("server "+mode, func(t *testing.T) {
 			out := startServer(t, s, strings.Fields(mode)...)
@@ -102,7 +70,7 @@ func TestPing(t *testing.T) {
 }
 
 func TestFlood(t *testing.T) {
-	s := stack(t)
+	s := loadtest.Stack(t)
 	startServer(t, s, "-Q")
 	for _, mode := range []string{"-f", "-F", "-i0"} {
 		text, status := runClient(t, t.Context(), s, mode, "--json", "-c", "1000", "--fail-on-loss")
@@ -118,7 +86,7 @@ func TestFlood(t *testing.T) {
 }
 
 func TestFloodDuration(t *testing.T) {
-	s := stack(t)
+	s := loadtest.Stack(t)
 	startServer(t, s, "-Q")
 	start := time.Now()
 	text, status := runClient(t, t.Context(), s, "-f", "--json", "-d", "100ms")
@@ -131,7 +99,7 @@ func TestFloodDuration(t *testing.T) {
 // A server that never answers: a flood counts losses and gives up, and
 // --fail-on-loss shows in the status.
 func TestSilentServer(t *testing.T) {
-	s := stack(t)
+	s := loadtest.Stack(t)
 	l, err := s.Listen(t.Context(), "op")
 	if err != nil {
 		t.Fatal(err)
@@ -164,7 +132,7 @@ func TestSilentServer(t *testing.T) {
 
 // A signal, which is the end of the context, stops every mode.
 func TestSignalEndsClient(t *testing.T) {
-	s := stack(t)
+	s := loadtest.Stack(t)
 	startServer(t, s, "-Q")
 	for _, mode := range []string{"-f", "-F", "-i5ms"} {
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
@@ -178,7 +146,7 @@ func TestSignalEndsClient(t *testing.T) {
 }
 
 func TestBusyServer(t *testing.T) {
-	s := stack(t)
+	s := loadtest.Stack(t)
 	out := startServer(t, s, "--busy")
 	text, status := runClient(t, t.Context(), s, "-f", "-Q", "-c", "100")
 	if status != 0 || !strings.Contains(text, "100 received") || !strings.HasSuffix(out.String(), "New flow 64 (busy-poll).\n") {
@@ -188,7 +156,7 @@ func TestBusyServer(t *testing.T) {
 
 // Many clients at once, more than the 192 of the prototype.
 func TestManyFlows(t *testing.T) {
-	s := stack(t)
+	s := loadtest.Stack(t)
 	startServer(t, s, "-Q")
 	var flows []*o7s.Flow
 	for range 300 {
