@@ -217,17 +217,11 @@ func playDialer(ctx context.Context, args []string) error {
 // playCloser is the role that accepts the flows to a name and closes each when the
 // client has: arguments are the name, and that which the clients are to show.
 func playCloser(ctx context.Context, args []string) error {
-	stack, err := o7s.Connect(ctx, "")
+	stack, l, err := listen(ctx, args[0])
 	if err != nil {
 		return err
 	}
 	defer stack.Close()
-	l, err := stack.Listen(ctx, args[0])
-	if err != nil {
-		return err
-	}
-	defer l.Close()
-	fmt.Fprintln(os.Stdout, "ready")
 	var flows sync.WaitGroup
 	defer flows.Wait()
 	return each(acceptors, acceptors, func(int) error {

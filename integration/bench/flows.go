@@ -81,17 +81,11 @@ func playAllocator(ctx context.Context, args []string) error {
 
 // playEcho is the role that echoes on all flows to its name.
 func playEcho(ctx context.Context, _ []string) error {
-	stack, err := o7s.Connect(ctx, "")
+	stack, l, err := listen(ctx, echoName)
 	if err != nil {
 		return err
 	}
 	defer stack.Close()
-	l, err := stack.Listen(ctx, echoName)
-	if err != nil {
-		return err
-	}
-	defer l.Close()
-	fmt.Fprintln(os.Stdout, "ready")
 	var flows sync.WaitGroup
 	defer flows.Wait()
 	for {

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strconv"
 	"time"
 
@@ -149,17 +148,11 @@ func playSource(ctx context.Context, args []string) error {
 // playSink is the role that receives one flow to the name, its argument, to its
 // end. It checks that packets come in order and once.
 func playSink(ctx context.Context, args []string) error {
-	stack, err := o7s.Connect(ctx, "")
+	stack, l, err := listen(ctx, args[0])
 	if err != nil {
 		return err
 	}
 	defer stack.Close()
-	l, err := stack.Listen(ctx, args[0])
-	if err != nil {
-		return err
-	}
-	defer l.Close()
-	fmt.Fprintln(os.Stdout, "ready")
 	flow, err := l.AcceptFlow(ctx)
 	if err != nil {
 		return err

@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	"o7gw/integration/lab"
+	"o7gw/o7s"
 )
 
 // roleEnv names the role that a re-execution of this program plays on a
@@ -67,6 +68,22 @@ func startRole(h *lab.Host, dir, role string, args ...string) (*lab.Proc, error)
 		return nil, err
 	}
 	return h.Start(cmd)
+}
+
+// listen serves a name of the daemon as a role, and tells the bench when clients
+// can come. The listener ends with the stack that is returned, too.
+func listen(ctx context.Context, name string) (*o7s.Stack, *o7s.Listener, error) {
+	stack, err := o7s.Connect(ctx, "")
+	if err != nil {
+		return nil, nil, err
+	}
+	l, err := stack.Listen(ctx, name)
+	if err != nil {
+		stack.Close()
+		return nil, nil, err
+	}
+	fmt.Fprintln(os.Stdout, "ready")
+	return stack, l, nil
 }
 
 // report prints the result of a role, for result.
