@@ -16,13 +16,6 @@ import (
 	"o7gw/o7s/load"
 )
 
-const (
-	// closeWait is how long a reliable flow may make no progress at the end,
-	// stopWait how long after a signal.
-	closeWait = 10 * time.Second
-	stopWait  = 500 * time.Millisecond
-)
-
 // numberSize is the space, in bytes, of the number at the front of a packet of
 // constant rate.
 const numberSize = 8
@@ -37,18 +30,18 @@ func putNumber(p []byte, n uint64) {
 
 // send is the client.
 func send(ctx context.Context, stack *o7s.Stack, opt options, stdout, stderr io.Writer) int {
-	out := &output{json: opt.json, stdout: stdout, stderr: stderr}
+	out := &load.Output{Tool: "ocbr", JSON: opt.json, Stdout: stdout, Stderr: stderr}
 	flow, err := stack.Dial(ctx, opt.name, o7s.WithQoS(opt.qos))
 	if err != nil {
-		out.fail("Failed to allocate flow.", err)
+		out.Fail("Failed to allocate flow.", err)
 		return failed
 	}
 	defer flow.Close()
 	if opt.size > flow.MTU() {
 		opt.size = flow.MTU()
-		out.say("Packet size truncated to %d bytes.\n", opt.size)
+		out.Say("Packet size truncated to %d bytes.\n", opt.size)
 	}
-	out.say("Client started, duration %s, rate %.0f b/s, size %d B.\n", text(opt.duration), opt.rate, opt.size)
+	out.Say("Client started, duration %s, rate %.0f b/s, size %d B.\n", text(opt.duration), opt.rate, opt.size)
 	s := &load.Sender{Flow: flow, Size: opt.size, Rate: opt.rate, Spin: opt.spin, Stamp: putNumber}
 	if opt.flood {
 		s.Rate, s.Stamp = 0, nil
@@ -60,42 +53,32 @@ func send(ctx context.Context, stack *o7s.Stack, opt options, stdout, stderr io.
 	elapsed := time.Since(start)
 	stopped := ctx.Err() != nil
 	if err == nil && opt.qos.Reliable() {
-		err = deliver(flow, stopped)
+		err = load.Deliver(flow, stopped)
 		elapsed = time.Since(start)
 	}
-	out.print(report{
+	report{
 		Kind: sent, Name: opt.name, QoS: opt.qos.String(), Size: opt.size,
-		Packets: s.Sent(), Bytes: s.Sent() * uint64(opt.size), End: out.ending(err, stopped),
-	}, elapsed)
+		Packets: s.Sent(), Bytes: s.Sent() * uint64(opt.size), End: ending(out, err, stopped),
+	}.print(out, elapsed)
 	return 0
-}
-
-// deliver waits until the server has everything: only then a test on a reliable
-// flow is over.
-func deliver(flow *o7s.Flow, stopped bool) error {
-	flow.SetLinger(closeWait)
-	if stopped {
-		flow.SetLinger(stopWait)
-	}
-	return flow.Close()
 }
 
 // ending tells of the error with which a test ended, and returns the word for
 // the end.
-func (o *output) ending(err error, stopped bool) string {
+func ending(o *load.Output, err error, stopped bool) string {
 	switch {
 	case stopped:
 		return "signal"
 	case err == nil:
 		return "done"
 	case errors.Is(err, io.EOF) || errors.Is(err, flow.ErrPeerClosed):
-		o.say("Server closed the flow.\n")
+		o.Say("Server closed the flow.\n")
 		return "closed by the server"
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		o.say("Server timed out.\n")
+		o.Say("Server timed out.\n")
 		return "timeout"
 	}
-	o.fail("Test failed.", err)
+	o.Fail("Test failed.", err)
 	return err.Error()
 }
 

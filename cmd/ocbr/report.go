@@ -3,43 +3,11 @@
 package main
 
 import (
-	"encoding/json"
-	"fmt"
-	"io"
 	"math"
-	"sync"
 	"time"
 
 	"o7gw/o7s/load"
 )
-
-// output is standard output and standard error for several goroutines. With
-// --json standard output carries nothing but reports.
-type output struct {
-	json           bool
-	stdout, stderr io.Writer
-
-	mu sync.Mutex // held while a line is written
-}
-
-// say prints a line.
-func (o *output) say(format string, args ...any) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	w := o.stdout
-	if o.json {
-		w = o.stderr
-	}
-	fmt.Fprintf(w, format, args...)
-}
-
-// fail prints what went wrong: in the prototype's words, and why.
-func (o *output) fail(what string, err error) {
-	o.say("%s\n", what)
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	fmt.Fprintf(o.stderr, "ocbr: %v\n", err)
-}
 
 // report is how much passed in a time.
 type report struct {
@@ -64,25 +32,22 @@ const (
 )
 
 // print prints r, of that time, whose rates it fills in.
-func (o *output) print(r report, d time.Duration) {
-	if o.json {
+func (r report) print(o *load.Output, d time.Duration) {
+	if o.JSON {
 		r.Time = float64(d.Microseconds()) / 1e3
 		r.PPS = math.Round(load.PerSecond(r.Packets, d))
 		r.Mbps = math.Round(load.Mbps(r.Bytes, d)*1e4) / 1e4
-		line, _ := json.Marshal(r) // always encodes
-		o.mu.Lock()
-		defer o.mu.Unlock()
-		o.stdout.Write(append(line, '\n'))
+		o.Object(r)
 		return
 	}
 	ms, mbps := d.Milliseconds(), load.Mbps(r.Bytes, d)
 	switch r.Kind {
 	case interval:
-		o.say("Flow %4d: %9d packets (%12d bytes) in %9d ms => %9.4f pps, %9.4f Mbps\n",
+		o.Say("Flow %4d: %9d packets (%12d bytes) in %9d ms => %9.4f pps, %9.4f Mbps\n",
 			r.FD, r.Packets, r.Bytes, ms, load.PerSecond(r.Packets, d), mbps)
 	case total:
-		o.say("received statistics: %9d packets, %12d bytes in %9d ms, %.4f Mb/s\n", r.Packets, r.Bytes, ms, mbps)
+		o.Say("received statistics: %9d packets, %12d bytes in %9d ms, %.4f Mb/s\n", r.Packets, r.Bytes, ms, mbps)
 	case sent:
-		o.say("sent statistics: %9d packets, %12d bytes in %9d ms, %.4f Mb/s\n", r.Packets, r.Bytes, ms, mbps)
+		o.Say("sent statistics: %9d packets, %12d bytes in %9d ms, %.4f Mb/s\n", r.Packets, r.Bytes, ms, mbps)
 	}
 }

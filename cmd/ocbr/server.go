@@ -18,21 +18,21 @@ import (
 // serve is the server mode: it accepts until a signal comes or the daemon is
 // gone.
 func serve(ctx context.Context, stack *o7s.Stack, opt options, stdout, stderr io.Writer) int {
-	out := &output{json: opt.json, stdout: stdout, stderr: stderr}
+	out := &load.Output{Tool: "ocbr", JSON: opt.json, Stdout: stdout, Stderr: stderr}
 	l, err := stack.Listen(ctx, opt.name)
 	if err != nil {
-		out.fail("Failed to listen.", err)
+		out.Fail("Failed to listen.", err)
 		return 1
 	}
 	defer l.Close()
-	out.say("Server started, interval is %s s, timeout is %s s.\n", text(opt.interval), text(opt.timeout))
+	out.Say("Server started, interval is %s s, timeout is %s s.\n", text(opt.interval), text(opt.timeout))
 	s := load.Server{
 		Handle: func(ctx context.Context, fd int, flow *o7s.Flow) {
-			out.say("New flow.\n")
+			out.Say("New flow.\n")
 			f := served{flow: flow, fd: fd, opt: opt, out: out}
 			f.run(ctx)
 		},
-		Failed: func(err error, _ bool) { out.fail("Failed to accept flow.", err) },
+		Failed: func(err error, _ bool) { out.Fail("Failed to accept flow.", err) },
 	}
 	if s.Serve(ctx, l) != nil {
 		return 1
@@ -45,7 +45,7 @@ type served struct {
 	flow *o7s.Flow
 	fd   int
 	opt  options
-	out  *output
+	out  *load.Output
 
 	packets, bytes uint64    // in all
 	first, last    time.Time // arrival
@@ -62,7 +62,7 @@ func (s *served) run(ctx context.Context) {
 	s.last = s.reported.at
 	end := s.ending(ctx, s.receive())
 	s.reportInterval(time.Now())
-	s.out.print(s.report(total, s.packets, s.bytes, end), load.Span(s.first, s.last, s.packets))
+	s.report(total, s.packets, s.bytes, end).print(s.out, load.Span(s.first, s.last, s.packets))
 }
 
 // receive takes packets until the end. It returns why that came, never nil.
@@ -121,7 +121,7 @@ func (s *served) count(batch []*packet.Buffer, now time.Time) {
 // reportInterval reports what came since the last report.
 func (s *served) reportInterval(now time.Time) {
 	r := &s.reported
-	s.out.print(s.report(interval, s.packets-r.packets, s.bytes-r.bytes, ""), now.Sub(r.at))
+	s.report(interval, s.packets-r.packets, s.bytes-r.bytes, "").print(s.out, now.Sub(r.at))
 	r.at, r.packets, r.bytes = now, s.packets, s.bytes
 }
 
@@ -138,12 +138,12 @@ func (s *served) ending(ctx context.Context, err error) string {
 	case ctx.Err() != nil:
 		return "signal"
 	case errors.Is(err, io.EOF):
-		s.out.say("Test on flow %d ended\n", s.fd)
+		s.out.Say("Test on flow %d ended\n", s.fd)
 		return "done"
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		s.out.say("Test on flow %d timed out\n", s.fd)
+		s.out.Say("Test on flow %d timed out\n", s.fd)
 		return "timeout"
 	}
-	s.out.fail(fmt.Sprintf("Test on flow %d failed", s.fd), err)
+	s.out.Fail(fmt.Sprintf("Test on flow %d failed", s.fd), err)
 	return err.Error()
 }

@@ -20,11 +20,6 @@ const (
 	// replyWait is how long a reply may take, beyond the time between two
 	// packets.
 	replyWait = 2 * time.Second
-	// stopWait is how long a client that was told to end waits for what is
-	// under way.
-	stopWait = 500 * time.Millisecond
-	// closeWait is how long a reliable flow may make no progress at the end.
-	closeWait = 10 * time.Second
 )
 
 // client tests one flow.
@@ -60,9 +55,9 @@ func (c *client) gap() time.Duration {
 
 // run runs the test and prints the statistics. It returns the exit status.
 func (c *client) run(ctx context.Context) int {
-	c.out.say("%s", c.opt.test.title())
+	c.out.course("%s", c.opt.test.title())
 	if err := c.flow.WritePacket(c.opt.test.config()); err != nil {
-		c.out.fail("Failed to send config message.", err)
+		c.out.Fail("Failed to send config message.", err)
 		return 1
 	}
 	load.Pause(ctx, c.opt.settle)
@@ -75,10 +70,10 @@ func (c *client) run(ctx context.Context) int {
 func (c *client) head() {
 	seconds := c.opt.duration.Seconds()
 	if c.opt.flood {
-		c.out.say("Flooding %s with %d byte packets for %v seconds.\n\n", c.opt.name, c.opt.size, seconds)
+		c.out.course("Flooding %s with %d byte packets for %v seconds.\n\n", c.opt.name, c.opt.size, seconds)
 		return
 	}
-	c.out.say("Sending %d byte packets for %v s to %s at %.3f Mb/s.\n\n", c.opt.size, seconds, c.opt.name, c.opt.rate/1e6)
+	c.out.course("Sending %d byte packets for %v s to %s at %.3f Mb/s.\n\n", c.opt.size, seconds, c.opt.name, c.opt.rate/1e6)
 }
 
 // transfer sends, waits for what comes back and returns how long the packets
@@ -95,7 +90,7 @@ func (c *client) transfer(signalled context.Context) (elapsed time.Duration, end
 			cancel() // nothing to send for
 		})
 	}
-	hide := load.ShowProgress(c.out.stderr, c.progress())
+	hide := load.ShowProgress(c.out.Stderr, c.progress())
 	err := c.sender.Run(ctx, c.opt.duration)
 	hide()
 	elapsed = time.Since(start)
@@ -103,11 +98,11 @@ func (c *client) transfer(signalled context.Context) (elapsed time.Duration, end
 	if c.back != nil {
 		patience := replyWait
 		if stopped {
-			patience = stopWait
+			patience = load.StopWait
 		}
 		c.back.expect(c.sender.Sent(), patience)
 	}
-	c.out.say("Test finished.\n")
+	c.out.course("Test finished.\n")
 	reading.Wait()
 	if c.back != nil {
 		elapsed = max(elapsed, c.back.last.Sub(start))
@@ -116,7 +111,7 @@ func (c *client) transfer(signalled context.Context) (elapsed time.Duration, end
 		err = readErr
 	}
 	if err == nil && c.opt.qos.Reliable() {
-		err = c.deliver(stopped)
+		err = load.Deliver(c.flow, stopped)
 		if c.back == nil { // else the replies were the end
 			elapsed = time.Since(start)
 		}
@@ -124,20 +119,10 @@ func (c *client) transfer(signalled context.Context) (elapsed time.Duration, end
 	return elapsed, c.ending(err, stopped)
 }
 
-// deliver waits until the server has everything: only then a test on a reliable
-// flow is over.
-func (c *client) deliver(stopped bool) error {
-	c.flow.SetLinger(closeWait)
-	if stopped {
-		c.flow.SetLinger(stopWait)
-	}
-	return c.flow.Close()
-}
-
 // ending tells of an error and returns the word for how the test ended.
 func (c *client) ending(err error, stopped bool) string {
 	if c.back != nil && c.back.invalid > 0 {
-		c.out.notice("Invalid message on fd %d.\n", load.FirstFD)
+		c.out.Say("Invalid message on fd %d.\n", load.FirstFD)
 	}
 	switch {
 	case stopped:
@@ -145,13 +130,13 @@ func (c *client) ending(err error, stopped bool) string {
 	case err == nil:
 		return "done"
 	case errors.Is(err, errSilent) || errors.Is(err, os.ErrDeadlineExceeded):
-		c.out.notice("Server timed out.\n")
+		c.out.Say("Server timed out.\n")
 		return errSilent.Error()
 	case errors.Is(err, io.EOF) || errors.Is(err, flow.ErrPeerClosed):
-		c.out.notice("Server closed the flow.\n")
+		c.out.Say("Server closed the flow.\n")
 		return "closed by the server"
 	}
-	c.out.fail("Test failed.", err)
+	c.out.Fail("Test failed.", err)
 	return err.Error()
 }
 

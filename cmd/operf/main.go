@@ -62,13 +62,13 @@ func test(ctx context.Context, stack *o7s.Stack, opt options, stdout, stderr io.
 	out := newOutput(opt, stdout, stderr)
 	flow, err := stack.Dial(ctx, opt.name, o7s.WithQoS(opt.qos))
 	if err != nil {
-		out.fail("Failed to allocate flow.", err)
+		out.Fail("Failed to allocate flow.", err)
 		return 1
 	}
 	defer flow.Close()
 	if opt.size > flow.MTU() {
 		opt.size = flow.MTU()
-		out.notice("Packet size truncated to %d bytes.\n", opt.size)
+		out.Say("Packet size truncated to %d bytes.\n", opt.size)
 	}
 	return newClient(flow, opt, out).run(ctx)
 }

@@ -29,17 +29,17 @@ func serve(ctx context.Context, stack *o7s.Stack, opt options, stdout, stderr io
 	out := newOutput(opt, stdout, stderr)
 	l, err := stack.Listen(ctx, opt.name)
 	if err != nil {
-		out.fail("Failed to listen.", err)
+		out.Fail("Failed to listen.", err)
 		return 1
 	}
 	defer l.Close()
-	out.say("Ouroboros perf server started.\n")
+	out.course("Ouroboros perf server started.\n")
 	s := load.Server{
 		Handle: func(ctx context.Context, fd int, flow *o7s.Flow) {
 			f := served{flow: flow, fd: fd, opt: opt, out: out}
 			f.run(ctx)
 		},
-		Failed: func(err error, _ bool) { out.fail("Failed to accept flow.", err) },
+		Failed: func(err error, _ bool) { out.Fail("Failed to accept flow.", err) },
 	}
 	if s.Serve(ctx, l) != nil {
 		return 1
@@ -63,11 +63,11 @@ type served struct {
 
 // run serves the flow to its end and prints the statistics.
 func (s *served) run(ctx context.Context) {
-	s.out.say("New flow %d.\n", s.fd)
+	s.out.course("New flow %d.\n", s.fd)
 	if !s.config(ctx) {
 		return
 	}
-	s.out.say("%s", s.test.title())
+	s.out.course("%s", s.test.title())
 	end := s.ending(ctx, s.receive())
 	r := &result{
 		Role: "server", Name: s.flow.Name(), FD: s.fd, QoS: s.flow.QoS().String(), Test: s.test.String(),
@@ -86,12 +86,12 @@ func (s *served) config(ctx context.Context) bool {
 	case ctx.Err() != nil:
 		return false
 	case err != nil:
-		s.out.fail("Failed to read config message.", fmt.Errorf("flow %d: %w", s.fd, err))
+		s.out.Fail("Failed to read config message.", fmt.Errorf("flow %d: %w", s.fd, err))
 		return false
 	}
 	var ok bool
 	if s.test, ok = parseConfig(buf[:n]); !ok || truncated {
-		s.out.notice("Invalid config message.\n")
+		s.out.Say("Invalid config message.\n")
 		return false
 	}
 	return true
@@ -145,7 +145,7 @@ func (s *served) count(batch []*packet.Buffer, now time.Time) {
 		}
 	}
 	if len(s.lines) > 0 {
-		s.out.write(s.lines)
+		s.out.Write(s.lines)
 	}
 }
 
@@ -164,9 +164,9 @@ func (s *served) ending(ctx context.Context, err error) string {
 	case errors.Is(err, io.EOF) || errors.Is(err, flow.ErrPeerClosed):
 		return "done"
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		s.out.say("Flow %d timed out.\n", s.fd)
+		s.out.course("Flow %d timed out.\n", s.fd)
 		return "timeout"
 	}
-	s.out.fail(fmt.Sprintf("Error on flow %d.", s.fd), err)
+	s.out.Fail(fmt.Sprintf("Error on flow %d.", s.fd), err)
 	return err.Error()
 }
