@@ -8,7 +8,7 @@
 set -euo pipefail
 
 need=(iperf3=iperf3 nc=netcat-openbsd curl=curl ip=iproute2 ping=iputils-ping ps=procps
-      knotd=knot nft=nftables tar=tar ssh=openssh-client sshd=openssh-server "$@")
+      knotd=knot nft=nftables tar=tar ssh=openssh-client sshd=openssh-server openssl=openssl "$@")
 PATH=$PATH:/usr/sbin # of daemons, not in everybody's
 missing=()
 for pair in "${need[@]}"; do
