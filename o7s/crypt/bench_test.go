@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	ciphers "o7gw/o7s/oap/cipher"
 	"o7gw/o7s/packet"
 )
 
@@ -78,7 +79,7 @@ func alternate(b *testing.B, n int, seal func(), open func() (opened int)) {
 func BenchmarkBox(b *testing.B) {
 	for _, number := range []uint16{AES256GCM, AES128GCM, ChaCha20Poly1305} {
 		for _, n := range []int{64, 1024, 1400} {
-			name := fmt.Sprintf("%s/%d/", Name(number), n)
+			name := fmt.Sprintf("%s/%d/", ciphers.Name(number), n)
 			b.Run(name+"bare", func(b *testing.B) {
 				c := newBare(b, number, n)
 				alternate(b, n, c.seal, c.open)

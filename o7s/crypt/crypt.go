@@ -21,15 +21,16 @@ import (
 	"golang.org/x/crypto/chacha20poly1305"
 
 	"o7gw/o7s/layer"
+	number "o7gw/o7s/oap/cipher"
 )
 
-// Numbers of packet ciphers on the wire (spec 30 §5.1). The prototype's CTR modes
+// Numbers of the packet ciphers on the wire (spec 30 §5.1). The prototype's CTR modes
 // do not authenticate and are refused (EN-6).
 const (
-	AES128GCM        uint16 = 895
-	AES192GCM        uint16 = 898
-	AES256GCM        uint16 = 901
-	ChaCha20Poly1305 uint16 = 1018
+	AES128GCM        = number.AES128GCM
+	AES192GCM        = number.AES192GCM
+	AES256GCM        = number.AES256GCM
+	ChaCha20Poly1305 = number.ChaCha20Poly1305
 )
 
 // Lengths in bytes.
@@ -40,34 +41,23 @@ const (
 	Overhead = IVLen + TagLen // by which Seal makes a packet longer
 )
 
-var ciphers = map[uint16]struct {
-	name string
-	key  int // bytes that are used
-}{
-	AES128GCM:        {"aes-128-gcm", 16},
-	AES192GCM:        {"aes-192-gcm", 24},
-	AES256GCM:        {"aes-256-gcm", 32},
-	ChaCha20Poly1305: {"chacha20-poly1305", 32},
-}
+// keyBytes are how many bytes of a key each cipher uses.
+var keyBytes = map[uint16]int{AES128GCM: 16, AES192GCM: 24, AES256GCM: 32, ChaCha20Poly1305: 32}
 
 // Supported reports whether New knows the cipher.
-func Supported(number uint16) bool { return ciphers[number].key != 0 }
-
-// Name returns what users call the cipher, "" for an unknown one.
-func Name(number uint16) string { return ciphers[number].name }
+func Supported(n uint16) bool { return keyBytes[n] != 0 }
 
 // newAEAD returns the cipher with a key of KeyLen bytes.
-func newAEAD(number uint16, key []byte) (cipher.AEAD, error) {
-	c := ciphers[number]
+func newAEAD(n uint16, key []byte) (cipher.AEAD, error) {
 	switch {
-	case c.key == 0:
-		return nil, fmt.Errorf("packet cipher %d: %w", number, layer.ErrNotSupported)
+	case !Supported(n):
+		return nil, fmt.Errorf("packet cipher %d: %w", n, layer.ErrNotSupported)
 	case len(key) != KeyLen:
-		return nil, fmt.Errorf("packet cipher %s: key of %d bytes, want %d: %w", c.name, len(key), KeyLen, layer.ErrInvalid)
-	case number == ChaCha20Poly1305:
+		return nil, fmt.Errorf("packet cipher %s: key of %d bytes, want %d: %w", number.Name(n), len(key), KeyLen, layer.ErrInvalid)
+	case n == ChaCha20Poly1305:
 		return chacha20poly1305.New(key)
 	}
-	b, err := aes.NewCipher(key[:c.key])
+	b, err := aes.NewCipher(key[:keyBytes[n]])
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"testing"
 
+	"o7gw/o7s/oap/cipher"
 	"o7gw/o7s/packet"
 )
 
@@ -66,10 +67,10 @@ func (a *attacker) appendPacket(b *packet.Buffer) {
 // Whatever an attacker makes of the packets that it saw is refused and counted, and
 // moves nothing on: not the key, nor its age, nor the replay window.
 func TestHostile(t *testing.T) {
-	for number := range ciphers {
+	for number := range keyBytes {
 		for _, sequenced := range []bool{true, false} {
-			t.Run(fmt.Sprintf("%s/sequenced %v", Name(number), sequenced), func(t *testing.T) {
-				total := hostilePackets(t) / len(ciphers) / 2
+			t.Run(fmt.Sprintf("%s/sequenced %v", cipher.Name(number), sequenced), func(t *testing.T) {
+				total := hostilePackets(t) / len(keyBytes) / 2
 				random := rand.New(rand.NewPCG(uint64(number), 1))
 				peer, victim := ends(t, number, sequenced, 1<<12)
 				a := &attacker{random: random, replays: sequenced}

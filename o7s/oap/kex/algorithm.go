@@ -97,7 +97,7 @@ func (a Algorithm) method() (method, error) {
 	if r := a.Rank(); r > 0 {
 		return algorithms[r-1].method, nil
 	}
-	return nil, fmt.Errorf("%v is not implemented", a)
+	return nil, fmt.Errorf("%v: %w", a, ErrUnknown)
 }
 
 // ByName returns the algorithm with a name of enc.conf.
