@@ -26,8 +26,9 @@ type End struct {
 	read, write waiter
 	bell        doorbell
 
-	closed  atomic.Bool
-	corrupt atomic.Bool
+	closed   atomic.Bool
+	finished atomic.Bool // this side writes nothing more; the memory says so to the other
+	corrupt  atomic.Bool
 
 	// The memory is unmapped when the last of Close and the accessors
 	// without a lock leaves: refs counts them.
@@ -170,6 +171,7 @@ func (e *End) Finish() {
 	if e.usable() != nil {
 		return
 	}
+	e.finished.Store(true)
 	e.mine.Or(stateFinished)
 	e.bell.ring()
 }

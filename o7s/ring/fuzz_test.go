@@ -98,6 +98,10 @@ func FuzzHostileMemory(f *testing.F) {
 				a.Unread()
 				a.Down()
 				a.PeerClosed()
+				a.PeerFinished()
+				if n := a.Room(100, 2, 64); n < 0 || n > 64 {
+					t.Fatalf("room for %d packets", n)
+				}
 				if s := a.Stats(); s.QueuedIn > MinSize || s.QueuedOut > MinSize || s.QueuedIn < 0 || s.QueuedOut < 0 {
 					t.Fatalf("%+v", s)
 				}

@@ -102,7 +102,7 @@ func (e *End) writable() error {
 	if e.gone() {
 		return ErrPeerClosed
 	}
-	if e.mine.Load()&stateFinished != 0 {
+	if e.finished.Load() {
 		return ErrFinished
 	}
 	if e.down() {
