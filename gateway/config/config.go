@@ -83,9 +83,9 @@ func Parse(data []byte, filename string) (*File, error) {
 	if err != nil {
 		return nil, located(err, filename)
 	}
-	c := checker{file: filename, places: places}
+	c := newChecker(filename, places)
 	for i := range doc.Tunnel {
-		f.Tunnels = append(f.Tunnels, c.tunnel(i, &doc.Tunnel[i], f.Tunnels))
+		f.Tunnels = append(f.Tunnels, c.tunnel(i, &doc.Tunnel[i]))
 	}
 	if f.IRMd && len(f.Node.IPCPs)+len(f.Node.Names) > 0 {
 		c.errorf(place{line: 1, column: 1}, "irmd", "the daemon has a configuration of its own: with irmd = true this file may hold no tables of a node")
