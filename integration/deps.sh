@@ -8,8 +8,10 @@
 set -euo pipefail
 
 need=(iperf3=iperf3 nc=netcat-openbsd curl=curl ip=iproute2 ping=iputils-ping ps=procps
-      knotd=knot nft=nftables tar=tar ssh=openssh-client sshd=openssh-server openssl=openssl "$@")
-PATH=$PATH:/usr/sbin # of daemons, not in everybody's
+      knotd=knot nft=nftables tar=tar ssh=openssh-client sshd=openssh-server openssl=openssl
+      dig=bind9-dnsutils git=git chromium=chromium qstat=qstat openarena-server=openarena-server
+      pasta=passt slirp4netns=slirp4netns dbus-daemon=dbus "$@")
+PATH=$PATH:/usr/sbin:/usr/games # of daemons and games, not in everybody's
 missing=()
 for pair in "${need[@]}"; do
     command -v "${pair%%=*}" >/dev/null 2>&1 || missing+=("${pair#*=}")
@@ -52,6 +54,7 @@ for package in "${missing[@]}"; do
     case $package in
         knot) service=knot ;;
         openssh-server) service=ssh ;;
+        openarena-server) service=openarena-server ;;
         *) continue ;;
     esac
     "${run[@]}" update-rc.d "$service" disable >/dev/null ||
