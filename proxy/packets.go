@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package proxy
+
+import (
+	"errors"
+	"io"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"o7gw/o7s"
+	"o7gw/o7s/layer"
+	"o7gw/o7s/packet"
+	"o7gw/proxy/session"
+)
+
+// Datagram is one UDP datagram: its payload, and the other side's address of
+// it, which is invalid where the request names it.
+type Datagram struct {
+	Addr netip.AddrPort
+	Buf  *packet.Buffer
+}
+
+// Packets is a UDP session on a raw flow: datagrams may be lost, as with UDP.
+type Packets struct {
+	f      *o7s.Flow
+	status []byte // sent again when the request is; nil: this end dialled
+	id     atomic.Uint32
+
+	receiver func([]Datagram)
+	ended    func(error)
+	whole    session.Reassembler // used by the receiver's goroutine
+	batch    []Datagram
+
+	dropped atomic.Uint64
+	once    sync.Once
+	done    sync.Once
+}
+
+func newPackets(f *o7s.Flow, status []byte) *Packets {
+	f.SetNonblock(true)
+	return &Packets{f: f, status: status}
+}
+
+// Flow returns the flow that carries the session.
+func (p *Packets) Flow() *o7s.Flow { return p.f }
+
+// MaxDatagram returns the largest payload that Send takes, bytes.
+func (p *Packets) MaxDatagram() int { return session.MaxDatagram }
+
+// Dropped returns how many datagrams were malformed, too large or incomplete.
+func (p *Packets) Dropped() uint64 { return p.dropped.Load() }
+
+// Send sends datagrams; it takes the buffers, not the slice. It does not wait:
+// what the flow has no room for is lost. What exceeds the flow's MTU is
+// fragmented.
+func (p *Packets) Send(d []Datagram) error {
+	var out [packet.BatchSize]*packet.Buffer
+	n, mtu := 0, p.f.MTU()
+	var first error
+	flush := func() {
+		if n > 0 {
+			if err := p.f.WriteBatch(out[:n]); err != nil && first == nil && !errors.Is(err, syscall.EAGAIN) {
+				first = err
+			}
+			n = 0
+		}
+	}
+	for i := range d {
+		h := session.DatagramHeader{Addr: d[i].Addr}
+		b := d[i].Buf
+		if h.Len()+b.Len() > mtu {
+			flush()
+			if err := p.sendFragments(h, b); err != nil && first == nil {
+				first = err
+			}
+			continue
+		}
+		h.Put(b.Prepend(h.Len()))
+		out[n] = b
+		if n++; n == len(out) {
+			flush()
+		}
+	}
+	flush()
+	return first
+}
+
+// sendFragments sends a datagram in several packets; it takes the buffer.
+func (p *Packets) sendFragments(h session.DatagramHeader, b *packet.Buffer) error {
+	defer b.Release()
+	count, size := session.Fragments(h, b.Len(), p.f.MTU())
+	if count == 0 {
+		p.dropped.Add(1)
+		return syscall.EMSGSIZE
+	}
+	h.ID, h.Last = uint16(p.id.Add(1)), uint8(count-1)
+	data := b.Bytes()
+	out := make([]*packet.Buffer, 0, count)
+	for i := range count {
+		h.Index = uint8(i)
+		part := data[:min(size, len(data))]
+		data = data[len(part):]
+		f := packet.Get(h.Len() + len(part))
+		h.Put(f.Extend(h.Len()))
+		f.Append(part)
+		out = append(out, f)
+	}
+	if err := p.f.WriteBatch(out); err != nil && !errors.Is(err, syscall.EAGAIN) {
+		return err
+	}
+	return nil
+}
+
+// Receive hands datagrams to r from now on, on the goroutine that has them,
+// one call at a time; r owns the buffers, not the slice, and must not block.
+// closed is called once, when the session has ended: with io.EOF if the peer
+// closed it. Once per session.
+func (p *Packets) Receive(r func([]Datagram), closed func(error)) {
+	p.receiver, p.ended = r, closed
+	p.f.Receive((*packetsReceiver)(p))
+}
+
+// packetsReceiver is the flow's view of Packets.
+type packetsReceiver Packets
+
+// Packets takes packets of the flow.
+func (r *packetsReceiver) Packets(pkts []*packet.Buffer) {
+	p := (*Packets)(r)
+	for _, b := range pkts {
+		p.take(b)
+	}
+	if len(p.batch) > 0 {
+		p.receiver(p.batch)
+		clear(p.batch)
+		p.batch = p.batch[:0]
+	}
+}
+
+// take reads one packet; it takes the buffer.
+func (p *Packets) take(b *packet.Buffer) {
+	data := b.Bytes()
+	if !session.IsDatagram(data) {
+		p.other(data)
+		b.Release()
+		return
+	}
+	h, n, err := session.ParseDatagram(data)
+	if err != nil {
+		p.dropped.Add(1)
+		b.Release()
+		return
+	}
+	if h.Last == 0 {
+		b.TrimFront(n)
+		p.batch = append(p.batch, Datagram{h.Addr, b})
+		return
+	}
+	addr, whole, ok := p.whole.Take(time.Now(), &h, data[n:])
+	b.Release()
+	if ok {
+		w := packet.Get(len(whole))
+		w.Append(whole)
+		p.batch = append(p.batch, Datagram{addr, w})
+	}
+}
+
+// other takes what is no datagram: the request once more means that the status
+// was lost.
+func (p *Packets) other(data []byte) {
+	if len(data) == 0 {
+		return
+	}
+	switch k := session.Kind(data[0]); {
+	case k == session.KindRequest && p.status != nil:
+		p.f.WritePacket(p.status)
+	case k == session.KindStatus, k == session.KindKeepalive, k >= session.Optional:
+	default:
+		p.dropped.Add(1)
+	}
+}
+
+// Event takes the end of the flow.
+func (r *packetsReceiver) Event(e layer.Event) {
+	if e == layer.Closed {
+		p := (*Packets)(r)
+		p.done.Do(func() { p.ended(io.EOF) })
+	}
+}
+
+// Close ends the session.
+func (p *Packets) Close() error {
+	var err error
+	p.once.Do(func() { err = p.f.Close() })
+	return err
+}
