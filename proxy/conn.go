@@ -68,7 +68,7 @@ func (c *Conn) room() int {
 	return c.f.MTU() - kindLen
 }
 
-// Read reads from the stream. io.EOF is the peer's finish.
+// Read reads from the stream, io.EOF after the peer's finish or close.
 func (c *Conn) Read(p []byte) (int, error) {
 	c.read.Lock()
 	defer c.read.Unlock()
@@ -116,7 +116,7 @@ func (c *Conn) fillLocked() error {
 		n, err := c.f.ReadBatch(r.in[:])
 		if err != nil {
 			if !isTimeout(err) {
-				r.done = c.endOf(err)
+				r.done = err // io.EOF: the peer has closed, after it delivered everything
 				return r.done
 			}
 			return err
@@ -157,14 +157,6 @@ func (c *Conn) takeLocked(n int) int {
 		kept++
 	}
 	return kept
-}
-
-// endOf says what the end of the flow means for the stream.
-func (c *Conn) endOf(err error) error {
-	if err == io.EOF && !c.plain {
-		return c.aborted(io.ErrUnexpectedEOF)
-	}
-	return err
 }
 
 // aborted is the error of a stream that has not ended well; it is like that of
@@ -252,14 +244,10 @@ func (c *Conn) CloseWrite() error {
 	return c.f.WritePacket(finish)
 }
 
-// Close ends the session. If this side has not finished before, the peer sees
-// the finish; what it has sent and nobody has read resets the session, as with
-// TCP. It waits until everything has arrived.
+// Close ends the session: the peer reads what was written, then io.EOF. It
+// waits until everything has arrived.
 func (c *Conn) Close() error {
 	c.once.Do(func() {
-		if err := c.CloseWrite(); err != nil && !errors.Is(err, net.ErrClosed) {
-			c.f.SetLinger(0)
-		}
 		c.closeErr = c.f.Close()
 		c.release()
 	})

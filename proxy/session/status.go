@@ -91,7 +91,7 @@ func StatusOf(err error) Status {
 		return OK
 	case errors.As(err, &s):
 		return s
-	case errors.Is(err, layer.ErrNoName), errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ECONNRESET):
+	case errors.Is(err, layer.ErrNoName), errors.Is(err, layer.ErrIPCP), errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ECONNRESET):
 		return Refused
 	case errors.Is(err, layer.ErrAuth), errors.Is(err, layer.ErrCrypt), errors.Is(err, layer.ErrPermission),
 		errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
