@@ -35,6 +35,17 @@ func (s *Stack) Dial(ctx context.Context, name string, opts ...DialOption) (*Flo
 	return s.newFlow("dial", name, a)
 }
 
+// Query returns nil if this node or a layer that it is in knows the name, so that
+// Dial has whom to ask, and an error that wraps layer.ErrNoName if none does. A
+// layer that did not decide in time is layer.ErrTimedOut: it may know the name.
+// ctx limits the search, which otherwise takes some seconds at most.
+func (s *Stack) Query(ctx context.Context, name string) error {
+	if err := s.b.Query(ctx, name); err != nil {
+		return opError("query", name, err)
+	}
+	return nil
+}
+
 // Join joins a broadcast layer: what is written goes to all members, what
 // they write is read.
 func (s *Stack) Join(ctx context.Context, layerName string) (*Flow, error) {

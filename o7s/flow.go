@@ -227,3 +227,7 @@ func (f *Flow) Peer() string { return f.f.Peer() }
 // the flow is not encrypted. A flow to a process of the same node never is,
 // since it does not leave the machine.
 func (f *Flow) Cipher() string { return cipher.Name(f.f.Cipher()) }
+
+// Layer returns the name of the layer that carries the flow; "" for a flow to a
+// process of the same node.
+func (f *Flow) Layer() string { return f.f.Layer() }

@@ -103,6 +103,13 @@ func (x *exchange) attach(name string, qs qos.Spec) (a, b *flow.Attachment, err 
 	return a, b, err
 }
 
+func (p *party) Query(_ context.Context, name string) error {
+	if p.x.queue(name) == nil {
+		return layer.ErrNoName
+	}
+	return nil
+}
+
 func (p *party) Alloc(ctx context.Context, name string, qs qos.Spec) (*flow.Attachment, error) {
 	q := p.x.queue(name)
 	if q == nil {

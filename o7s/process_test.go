@@ -39,6 +39,7 @@ func (layerless) Accept(context.Context, string) (*flow.Attachment, error) {
 	return nil, layer.ErrIPCP
 }
 func (layerless) Join(context.Context, string) (*flow.Attachment, error) { return nil, layer.ErrIPCP }
+func (layerless) Query(context.Context, string) error                    { return layer.ErrNoName }
 func (layerless) Listen(context.Context, string) (func(), error)         { return nil, layer.ErrIPCP }
 func (layerless) Close() error                                           { return nil }
 

@@ -21,6 +21,8 @@ type Backend interface {
 	// Accept waits for a flow to the name, or to any name bound to this
 	// process or its program if it is empty.
 	Accept(ctx context.Context, name string) (*flow.Attachment, error)
+	// Query returns nil if a flow to the name is possible.
+	Query(ctx context.Context, name string) error
 	// Join joins a broadcast layer.
 	Join(ctx context.Context, layerName string) (*flow.Attachment, error)
 	// Listen binds this process to the name, which is created if missing,

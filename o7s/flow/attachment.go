@@ -28,6 +28,7 @@ type Terms struct {
 	Cipher uint16
 	Key    []byte
 	Peer   string // authenticated name of the peer, "" if there is none
+	Layer  string // that carries the flow, "" for one within the node
 }
 
 // Attachment is the lower end of a flow as the resource manager hands it to

@@ -177,6 +177,10 @@ func (f *Flow) Closed() bool { return f.closed.Load() }
 // certificate.
 func (f *Flow) Peer() string { return f.att.Peer }
 
+// Layer returns the name of the layer that carries the flow, "" for one within
+// the node.
+func (f *Flow) Layer() string { return f.att.Layer }
+
 // Cipher returns the number of the packet cipher (package crypt), 0 if the flow
 // is not encrypted.
 func (f *Flow) Cipher() uint16 { return f.att.Cipher }

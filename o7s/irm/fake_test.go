@@ -29,6 +29,8 @@ type fakeNet struct {
 	silent atomic.Bool
 	// unknown: queries find nobody.
 	unknown atomic.Bool
+	// hangs: queries get no answer.
+	hangs atomic.Bool
 }
 
 // fakeIPCP is a member of a fakeNet that records what the IRM does to it.
@@ -129,10 +131,14 @@ func (f *fakeIPCP) server(h layer.Hash) *fakeIPCP {
 	return nil
 }
 
-func (f *fakeIPCP) Query(_ context.Context, h layer.Hash) error {
+func (f *fakeIPCP) Query(ctx context.Context, h layer.Hash) error {
 	f.mu.Lock()
 	f.queries++
 	f.mu.Unlock()
+	if f.net.hangs.Load() {
+		<-ctx.Done()
+		return ctx.Err()
+	}
 	if f.net.unknown.Load() {
 		return layer.ErrNoName
 	}

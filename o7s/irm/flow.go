@@ -147,7 +147,12 @@ func (f *Flow) dropLocked() {
 	}
 }
 
-func (f *Flow) readyLocked(w wire, t flow.Terms) { f.wire, f.terms, f.state = w, t, Allocated }
+func (f *Flow) readyLocked(w wire, t flow.Terms) {
+	if f.m != nil {
+		t.Layer = f.m.info.Layer
+	}
+	f.wire, f.terms, f.state = w, t, Allocated
+}
 
 // ready makes a pending flow an allocated one. If it was ended meanwhile,
 // with its process, it closes the wire.

@@ -147,6 +147,7 @@ func (i *IRM) findLayer(ctx context.Context, p *Process, s string, silent map[*m
 	if len(members) == 0 {
 		return nil, "", errText("this node serves no such name and is in no layer", layer.ErrIPCP)
 	}
+	notKnown := error(layer.ErrIPCP)
 	for range queryRounds {
 		var undecided []*member
 		for _, m := range members {
@@ -157,7 +158,9 @@ func (i *IRM) findLayer(ctx context.Context, p *Process, s string, silent map[*m
 				return m, hash, nil
 			case ctx.Err() != nil:
 				return nil, "", ctx.Err()
-			case late && m.typ != ipcp.Unicast: // which repeats its questions itself
+			case late && m.typ == ipcp.Unicast: // which repeats its questions itself
+				notKnown = errUndecided
+			case late:
 				undecided = append(undecided, m)
 			}
 		}
@@ -165,7 +168,7 @@ func (i *IRM) findLayer(ctx context.Context, p *Process, s string, silent map[*m
 			break
 		}
 	}
-	return nil, "", layer.ErrIPCP
+	return nil, "", notKnown
 }
 
 // query asks one layer; late tells that it did not decide in time.

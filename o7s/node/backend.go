@@ -30,6 +30,8 @@ func (b backend) Join(ctx context.Context, layerName string) (*flow.Attachment, 
 	return attachment(b.p.Join(ctx, layerName))
 }
 
+func (b backend) Query(ctx context.Context, name string) error { return b.p.Query(ctx, name) }
+
 func (b backend) Listen(ctx context.Context, name string) (stop func(), err error) {
 	return b.p.Listen(ctx, name)
 }

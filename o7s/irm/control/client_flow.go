@@ -117,3 +117,9 @@ func (c *Client) Listen(ctx context.Context, name string) (stop func(), err erro
 		_ = c.run(ctx, &irmpb.Request{Op: op})
 	}, nil
 }
+
+// Query returns nil if a flow to the name is possible: this node or a layer knows
+// it; else an error that wraps layer.ErrNoName.
+func (c *Client) Query(ctx context.Context, name string) error {
+	return c.run(ctx, &irmpb.Request{Op: &irmpb.Request_Query{Query: &irmpb.Named{Name: []byte(name)}}})
+}

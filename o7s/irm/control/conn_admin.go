@@ -21,6 +21,8 @@ func (c *conn) change(ctx context.Context, r *irmpb.Request, reply *irmpb.Reply)
 		return c.listen(ctx, r.GetId(), string(op.Listen.GetName()))
 	case *irmpb.Request_Unlisten:
 		return c.unlisten(op.Unlisten.GetRequest())
+	case *irmpb.Request_Query:
+		return c.proc.Query(ctx, string(op.Query.GetName()))
 	case *irmpb.Request_BindProcess:
 		return c.bindProcess(op.BindProcess)
 	case *irmpb.Request_UnbindProcess:

@@ -16,13 +16,13 @@ import (
 
 func termsToPB(f *irmpb.Flow, t flow.Terms) {
 	f.Direct, f.Server, f.PeerCaps, f.Shim = t.Direct, t.Server, uint32(t.PeerCaps), t.Shim
-	f.Cipher, f.Key, f.Peer = uint32(t.Cipher), t.Key, []byte(t.Peer)
+	f.Cipher, f.Key, f.Peer, f.Layer = uint32(t.Cipher), t.Key, []byte(t.Peer), []byte(t.Layer)
 }
 
 func termsFromPB(f *irmpb.Flow) flow.Terms {
 	return flow.Terms{
 		Direct: f.GetDirect(), Server: f.GetServer(), PeerCaps: layer.Caps(f.GetPeerCaps()), Shim: f.GetShim(),
-		Cipher: uint16(f.GetCipher()), Key: f.GetKey(), Peer: string(f.GetPeer()),
+		Cipher: uint16(f.GetCipher()), Key: f.GetKey(), Peer: string(f.GetPeer()), Layer: string(f.GetLayer()),
 	}
 }
 

@@ -45,6 +45,7 @@ type Request struct {
 	//	*Request_Dealloc
 	//	*Request_Listen
 	//	*Request_Unlisten
+	//	*Request_Query
 	//	*Request_CreateIpcp
 	//	*Request_DestroyIpcp
 	//	*Request_Bootstrap
@@ -191,6 +192,15 @@ func (x *Request) GetUnlisten() *Unlisten {
 	if x != nil {
 		if x, ok := x.Op.(*Request_Unlisten); ok {
 			return x.Unlisten
+		}
+	}
+	return nil
+}
+
+func (x *Request) GetQuery() *Named {
+	if x != nil {
+		if x, ok := x.Op.(*Request_Query); ok {
+			return x.Query
 		}
 	}
 	return nil
@@ -439,6 +449,10 @@ type Request_Unlisten struct {
 	Unlisten *Unlisten `protobuf:"bytes,17,opt,name=unlisten,proto3,oneof"`
 }
 
+type Request_Query struct {
+	Query *Named `protobuf:"bytes,18,opt,name=query,proto3,oneof"` // is the name known to this node or a layer? no error: yes
+}
+
 type Request_CreateIpcp struct {
 	CreateIpcp *IPCP `protobuf:"bytes,20,opt,name=create_ipcp,json=createIpcp,proto3,oneof"` // type and name -> ipcp
 }
@@ -546,6 +560,8 @@ func (*Request_Dealloc) isRequest_Op() {}
 func (*Request_Listen) isRequest_Op() {}
 
 func (*Request_Unlisten) isRequest_Op() {}
+
+func (*Request_Query) isRequest_Op() {}
 
 func (*Request_CreateIpcp) isRequest_Op() {}
 
@@ -1214,7 +1230,8 @@ type Flow struct {
 	Shim          bool                   `protobuf:"varint,10,opt,name=shim,proto3" json:"shim,omitempty"` // the layer does not avoid congestion
 	Cipher        uint32                 `protobuf:"varint,11,opt,name=cipher,proto3" json:"cipher,omitempty"`
 	Key           []byte                 `protobuf:"bytes,12,opt,name=key,proto3" json:"key,omitempty"`
-	Peer          []byte                 `protobuf:"bytes,13,opt,name=peer,proto3" json:"peer,omitempty"` // authenticated name
+	Peer          []byte                 `protobuf:"bytes,13,opt,name=peer,proto3" json:"peer,omitempty"`   // authenticated name
+	Layer         []byte                 `protobuf:"bytes,14,opt,name=layer,proto3" json:"layer,omitempty"` // that carries it; empty: none
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1336,6 +1353,13 @@ func (x *Flow) GetKey() []byte {
 func (x *Flow) GetPeer() []byte {
 	if x != nil {
 		return x.Peer
+	}
+	return nil
+}
+
+func (x *Flow) GetLayer() []byte {
+	if x != nil {
+		return x.Layer
 	}
 	return nil
 }
@@ -3066,7 +3090,7 @@ var File_irm_proto protoreflect.FileDescriptor
 
 const file_irm_proto_rawDesc = "" +
 	"\n" +
-	"\tirm.proto\x12\bo7gw.irm\"\xe1\f\n" +
+	"\tirm.proto\x12\bo7gw.irm\"\x8a\r\n" +
 	"\aRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x1d\n" +
 	"\n" +
@@ -3079,7 +3103,8 @@ const file_irm_proto_rawDesc = "" +
 	"\x04join\x18\x0e \x01(\v2\x0f.o7gw.irm.NamedH\x00R\x04join\x12-\n" +
 	"\adealloc\x18\x0f \x01(\v2\x11.o7gw.irm.DeallocH\x00R\adealloc\x12)\n" +
 	"\x06listen\x18\x10 \x01(\v2\x0f.o7gw.irm.NamedH\x00R\x06listen\x120\n" +
-	"\bunlisten\x18\x11 \x01(\v2\x12.o7gw.irm.UnlistenH\x00R\bunlisten\x121\n" +
+	"\bunlisten\x18\x11 \x01(\v2\x12.o7gw.irm.UnlistenH\x00R\bunlisten\x12'\n" +
+	"\x05query\x18\x12 \x01(\v2\x0f.o7gw.irm.NamedH\x00R\x05query\x121\n" +
 	"\vcreate_ipcp\x18\x14 \x01(\v2\x0e.o7gw.irm.IPCPH\x00R\n" +
 	"createIpcp\x125\n" +
 	"\fdestroy_ipcp\x18\x15 \x01(\v2\x10.o7gw.irm.TargetH\x00R\vdestroyIpcp\x123\n" +
@@ -3153,7 +3178,7 @@ const file_irm_proto_rawDesc = "" +
 	"\x03ber\x18\x05 \x01(\rR\x03ber\x12\x19\n" +
 	"\bin_order\x18\x06 \x01(\rR\ainOrder\x12\x17\n" +
 	"\amax_gap\x18\a \x01(\rR\x06maxGap\x12\x18\n" +
-	"\atimeout\x18\b \x01(\rR\atimeout\"\xa7\x02\n" +
+	"\atimeout\x18\b \x01(\rR\atimeout\"\xbd\x02\n" +
 	"\x04Flow\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x03R\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\fR\x04name\x12\x1f\n" +
@@ -3168,7 +3193,8 @@ const file_irm_proto_rawDesc = "" +
 	" \x01(\bR\x04shim\x12\x16\n" +
 	"\x06cipher\x18\v \x01(\rR\x06cipher\x12\x10\n" +
 	"\x03key\x18\f \x01(\fR\x03key\x12\x12\n" +
-	"\x04peer\x18\r \x01(\fR\x04peer\"\xba\x01\n" +
+	"\x04peer\x18\r \x01(\fR\x04peer\x12\x14\n" +
+	"\x05layer\x18\x0e \x01(\fR\x05layer\"\xba\x01\n" +
 	"\x04IPCP\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x03R\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\fR\x04name\x12\x12\n" +
@@ -3381,58 +3407,59 @@ var file_irm_proto_depIdxs = []int32{
 	6,  // 5: o7gw.irm.Request.dealloc:type_name -> o7gw.irm.Dealloc
 	5,  // 6: o7gw.irm.Request.listen:type_name -> o7gw.irm.Named
 	7,  // 7: o7gw.irm.Request.unlisten:type_name -> o7gw.irm.Unlisten
-	11, // 8: o7gw.irm.Request.create_ipcp:type_name -> o7gw.irm.IPCP
-	8,  // 9: o7gw.irm.Request.destroy_ipcp:type_name -> o7gw.irm.Target
-	13, // 10: o7gw.irm.Request.bootstrap:type_name -> o7gw.irm.Bootstrap
-	18, // 11: o7gw.irm.Request.enroll:type_name -> o7gw.irm.Enroll
-	19, // 12: o7gw.irm.Request.connect:type_name -> o7gw.irm.Connection
-	19, // 13: o7gw.irm.Request.disconnect:type_name -> o7gw.irm.Connection
-	21, // 14: o7gw.irm.Request.create_name:type_name -> o7gw.irm.Name
-	5,  // 15: o7gw.irm.Request.destroy_name:type_name -> o7gw.irm.Named
-	23, // 16: o7gw.irm.Request.bind_program:type_name -> o7gw.irm.Program
-	23, // 17: o7gw.irm.Request.unbind_program:type_name -> o7gw.irm.Program
-	24, // 18: o7gw.irm.Request.bind_process:type_name -> o7gw.irm.Process
-	24, // 19: o7gw.irm.Request.unbind_process:type_name -> o7gw.irm.Process
-	22, // 20: o7gw.irm.Request.register:type_name -> o7gw.irm.Registration
-	22, // 21: o7gw.irm.Request.unregister:type_name -> o7gw.irm.Registration
-	22, // 22: o7gw.irm.Request.bind_ipcp:type_name -> o7gw.irm.Registration
-	22, // 23: o7gw.irm.Request.unbind_ipcp:type_name -> o7gw.irm.Registration
-	2,  // 24: o7gw.irm.Request.list_ipcps:type_name -> o7gw.irm.Empty
-	2,  // 25: o7gw.irm.Request.list_names:type_name -> o7gw.irm.Empty
-	2,  // 26: o7gw.irm.Request.list_processes:type_name -> o7gw.irm.Empty
-	2,  // 27: o7gw.irm.Request.list_programs:type_name -> o7gw.irm.Empty
-	2,  // 28: o7gw.irm.Request.list_flows:type_name -> o7gw.irm.Empty
-	2,  // 29: o7gw.irm.Request.status:type_name -> o7gw.irm.Empty
-	26, // 30: o7gw.irm.Request.read_rib:type_name -> o7gw.irm.RIB
-	10, // 31: o7gw.irm.Reply.flow:type_name -> o7gw.irm.Flow
-	11, // 32: o7gw.irm.Reply.ipcp:type_name -> o7gw.irm.IPCP
-	12, // 33: o7gw.irm.Reply.layer:type_name -> o7gw.irm.Layer
-	29, // 34: o7gw.irm.Reply.status:type_name -> o7gw.irm.Status
-	11, // 35: o7gw.irm.Reply.ipcps:type_name -> o7gw.irm.IPCP
-	21, // 36: o7gw.irm.Reply.names:type_name -> o7gw.irm.Name
-	24, // 37: o7gw.irm.Reply.processes:type_name -> o7gw.irm.Process
-	23, // 38: o7gw.irm.Reply.programs:type_name -> o7gw.irm.Program
-	25, // 39: o7gw.irm.Reply.flows:type_name -> o7gw.irm.FlowInfo
-	27, // 40: o7gw.irm.Reply.nodes:type_name -> o7gw.irm.RIBNode
-	9,  // 41: o7gw.irm.Named.qos:type_name -> o7gw.irm.QoS
-	9,  // 42: o7gw.irm.Flow.qos:type_name -> o7gw.irm.QoS
-	14, // 43: o7gw.irm.Bootstrap.udp:type_name -> o7gw.irm.UDP
-	16, // 44: o7gw.irm.Bootstrap.eth:type_name -> o7gw.irm.Eth
-	17, // 45: o7gw.irm.Bootstrap.unicast:type_name -> o7gw.irm.Unicast
-	15, // 46: o7gw.irm.UDP.hosts:type_name -> o7gw.irm.Host
-	9,  // 47: o7gw.irm.Connection.qos:type_name -> o7gw.irm.QoS
-	20, // 48: o7gw.irm.Name.server:type_name -> o7gw.irm.Security
-	20, // 49: o7gw.irm.Name.client:type_name -> o7gw.irm.Security
-	23, // 50: o7gw.irm.Name.programs:type_name -> o7gw.irm.Program
-	22, // 51: o7gw.irm.Name.registered:type_name -> o7gw.irm.Registration
-	22, // 52: o7gw.irm.Name.ipcps:type_name -> o7gw.irm.Registration
-	9,  // 53: o7gw.irm.FlowInfo.qos:type_name -> o7gw.irm.QoS
-	28, // 54: o7gw.irm.RIBNode.fields:type_name -> o7gw.irm.RIBField
-	55, // [55:55] is the sub-list for method output_type
-	55, // [55:55] is the sub-list for method input_type
-	55, // [55:55] is the sub-list for extension type_name
-	55, // [55:55] is the sub-list for extension extendee
-	0,  // [0:55] is the sub-list for field type_name
+	5,  // 8: o7gw.irm.Request.query:type_name -> o7gw.irm.Named
+	11, // 9: o7gw.irm.Request.create_ipcp:type_name -> o7gw.irm.IPCP
+	8,  // 10: o7gw.irm.Request.destroy_ipcp:type_name -> o7gw.irm.Target
+	13, // 11: o7gw.irm.Request.bootstrap:type_name -> o7gw.irm.Bootstrap
+	18, // 12: o7gw.irm.Request.enroll:type_name -> o7gw.irm.Enroll
+	19, // 13: o7gw.irm.Request.connect:type_name -> o7gw.irm.Connection
+	19, // 14: o7gw.irm.Request.disconnect:type_name -> o7gw.irm.Connection
+	21, // 15: o7gw.irm.Request.create_name:type_name -> o7gw.irm.Name
+	5,  // 16: o7gw.irm.Request.destroy_name:type_name -> o7gw.irm.Named
+	23, // 17: o7gw.irm.Request.bind_program:type_name -> o7gw.irm.Program
+	23, // 18: o7gw.irm.Request.unbind_program:type_name -> o7gw.irm.Program
+	24, // 19: o7gw.irm.Request.bind_process:type_name -> o7gw.irm.Process
+	24, // 20: o7gw.irm.Request.unbind_process:type_name -> o7gw.irm.Process
+	22, // 21: o7gw.irm.Request.register:type_name -> o7gw.irm.Registration
+	22, // 22: o7gw.irm.Request.unregister:type_name -> o7gw.irm.Registration
+	22, // 23: o7gw.irm.Request.bind_ipcp:type_name -> o7gw.irm.Registration
+	22, // 24: o7gw.irm.Request.unbind_ipcp:type_name -> o7gw.irm.Registration
+	2,  // 25: o7gw.irm.Request.list_ipcps:type_name -> o7gw.irm.Empty
+	2,  // 26: o7gw.irm.Request.list_names:type_name -> o7gw.irm.Empty
+	2,  // 27: o7gw.irm.Request.list_processes:type_name -> o7gw.irm.Empty
+	2,  // 28: o7gw.irm.Request.list_programs:type_name -> o7gw.irm.Empty
+	2,  // 29: o7gw.irm.Request.list_flows:type_name -> o7gw.irm.Empty
+	2,  // 30: o7gw.irm.Request.status:type_name -> o7gw.irm.Empty
+	26, // 31: o7gw.irm.Request.read_rib:type_name -> o7gw.irm.RIB
+	10, // 32: o7gw.irm.Reply.flow:type_name -> o7gw.irm.Flow
+	11, // 33: o7gw.irm.Reply.ipcp:type_name -> o7gw.irm.IPCP
+	12, // 34: o7gw.irm.Reply.layer:type_name -> o7gw.irm.Layer
+	29, // 35: o7gw.irm.Reply.status:type_name -> o7gw.irm.Status
+	11, // 36: o7gw.irm.Reply.ipcps:type_name -> o7gw.irm.IPCP
+	21, // 37: o7gw.irm.Reply.names:type_name -> o7gw.irm.Name
+	24, // 38: o7gw.irm.Reply.processes:type_name -> o7gw.irm.Process
+	23, // 39: o7gw.irm.Reply.programs:type_name -> o7gw.irm.Program
+	25, // 40: o7gw.irm.Reply.flows:type_name -> o7gw.irm.FlowInfo
+	27, // 41: o7gw.irm.Reply.nodes:type_name -> o7gw.irm.RIBNode
+	9,  // 42: o7gw.irm.Named.qos:type_name -> o7gw.irm.QoS
+	9,  // 43: o7gw.irm.Flow.qos:type_name -> o7gw.irm.QoS
+	14, // 44: o7gw.irm.Bootstrap.udp:type_name -> o7gw.irm.UDP
+	16, // 45: o7gw.irm.Bootstrap.eth:type_name -> o7gw.irm.Eth
+	17, // 46: o7gw.irm.Bootstrap.unicast:type_name -> o7gw.irm.Unicast
+	15, // 47: o7gw.irm.UDP.hosts:type_name -> o7gw.irm.Host
+	9,  // 48: o7gw.irm.Connection.qos:type_name -> o7gw.irm.QoS
+	20, // 49: o7gw.irm.Name.server:type_name -> o7gw.irm.Security
+	20, // 50: o7gw.irm.Name.client:type_name -> o7gw.irm.Security
+	23, // 51: o7gw.irm.Name.programs:type_name -> o7gw.irm.Program
+	22, // 52: o7gw.irm.Name.registered:type_name -> o7gw.irm.Registration
+	22, // 53: o7gw.irm.Name.ipcps:type_name -> o7gw.irm.Registration
+	9,  // 54: o7gw.irm.FlowInfo.qos:type_name -> o7gw.irm.QoS
+	28, // 55: o7gw.irm.RIBNode.fields:type_name -> o7gw.irm.RIBField
+	56, // [56:56] is the sub-list for method output_type
+	56, // [56:56] is the sub-list for method input_type
+	56, // [56:56] is the sub-list for extension type_name
+	56, // [56:56] is the sub-list for extension extendee
+	0,  // [0:56] is the sub-list for field type_name
 }
 
 func init() { file_irm_proto_init() }
@@ -3449,6 +3476,7 @@ func file_irm_proto_init() {
 		(*Request_Dealloc)(nil),
 		(*Request_Listen)(nil),
 		(*Request_Unlisten)(nil),
+		(*Request_Query)(nil),
 		(*Request_CreateIpcp)(nil),
 		(*Request_DestroyIpcp)(nil),
 		(*Request_Bootstrap)(nil),
