@@ -5,15 +5,16 @@ package tunnel
 import (
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
+
+	"o7gw/o7s/bubble"
 )
 
 // A server that was restarted within a moment does not know the flow, and says
 // nothing: the client dials again soon if it has something to send, and only
 // then. A peer that has nothing to say but lives is kept.
 func TestSilentPeerIsLeft(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := newFakeNet(1400)
 		var dead atomic.Bool
 		n.lose = func([]byte) bool { return dead.Load() }

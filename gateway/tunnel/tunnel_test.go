@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"o7gw/gateway/ip"
+	"o7gw/o7s/bubble"
 	"o7gw/o7s/packet"
 	"o7gw/o7s/qos"
 )
@@ -29,7 +30,7 @@ func client(addr ...string) Config {
 }
 
 func TestClientAsksForQoS(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := newFakeNet(1400)
 		s, _ := start(t, n, server())
 		defer s.Close()
@@ -49,7 +50,7 @@ func TestClientAsksForQoS(t *testing.T) {
 }
 
 func TestServerRoutesBetweenClients(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := newFakeNet(1400)
 		s, sd := start(t, n, server())
 		defer s.Close()
@@ -120,7 +121,7 @@ func TestServerRoutesBetweenClients(t *testing.T) {
 }
 
 func TestTooBigIsAnsweredOrFragmented(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := newFakeNet(1000)
 		s, sd := start(t, n, server())
 		defer s.Close()
@@ -153,7 +154,7 @@ func TestTooBigIsAnsweredOrFragmented(t *testing.T) {
 }
 
 func TestPlainModeSendsOnlyIP(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := newFakeNet(1400)
 		l, err := n.Listen(t.Context(), "vpn")
 		if err != nil {
@@ -190,7 +191,7 @@ func TestPlainModeSendsOnlyIP(t *testing.T) {
 }
 
 func TestReconnectsWithGrowingRandomPauses(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := newFakeNet(1400)
 		n.fail = errors.New("no network")
 		cfg := client("10.77.0.2/24")
@@ -239,7 +240,7 @@ func TestReconnectsWithGrowingRandomPauses(t *testing.T) {
 }
 
 func TestPeerWithoutExchangeIsDropped(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := newFakeNet(1400)
 		s, sd := start(t, n, server())
 		defer s.Close()
@@ -268,7 +269,7 @@ func TestPeerWithoutExchangeIsDropped(t *testing.T) {
 }
 
 func TestServerLimitsPeers(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := newFakeNet(1400)
 		cfg := server()
 		cfg.MaxPeers = 2
@@ -289,7 +290,7 @@ func TestServerLimitsPeers(t *testing.T) {
 // A client that comes back while the server still holds its dead flow gets
 // its address when the server has found that out.
 func TestReturningPeerGetsPrefix(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := newFakeNet(1400)
 		s, sd := start(t, n, server())
 		defer s.Close()
@@ -316,7 +317,7 @@ func TestReturningPeerGetsPrefix(t *testing.T) {
 
 // Nobody takes the address of a live peer, even one that has nothing to say.
 func TestLivePeerKeepsPrefix(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := newFakeNet(1400)
 		s, sd := start(t, n, server())
 		defer s.Close()

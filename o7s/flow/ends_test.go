@@ -9,9 +9,9 @@ import (
 	"net"
 	"os"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"o7gw/o7s/bubble"
 	"o7gw/o7s/frcp"
 	"o7gw/o7s/layer"
 	"o7gw/o7s/qos"
@@ -23,7 +23,7 @@ var clean = path{delay: 5 * ms}
 func onModes(t *testing.T, ms []mode, f func(t *testing.T, m mode, a, b *Flow, wa *wire)) {
 	for _, m := range ms {
 		t.Run(m.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				a, b, wa, _, done := over(t, m, clean, clean)
 				defer done()
 				f(t, m, a, b, wa)

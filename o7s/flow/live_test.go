@@ -6,9 +6,9 @@ import (
 	"errors"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"o7gw/o7s/bubble"
 	"o7gw/o7s/layer"
 	"o7gw/o7s/packet"
 	"o7gw/o7s/qos"
@@ -64,7 +64,7 @@ func alone(t *testing.T, qs qos.Spec) (*Flow, *Host, layer.Port) {
 }
 
 func TestKeepalives(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		f, h, q := alone(t, withTimeout())
 		e := &ear{last: time.Now()}
 		q.Receive(e)
@@ -87,7 +87,7 @@ func TestKeepalives(t *testing.T) {
 }
 
 func TestTrafficReplacesKeepalives(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		f, h, q := alone(t, withTimeout())
 		e := &ear{last: time.Now()}
 		q.Receive(e)
@@ -109,7 +109,7 @@ func TestTrafficReplacesKeepalives(t *testing.T) {
 // A reader that does not read is not a dead peer; a silent peer is, after
 // what it sent was read.
 func TestPeerTimeout(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		f, h, q := alone(t, withTimeout())
 		one := func() { q.Send([]*packet.Buffer{buffer([]byte("x"))}) }
 		for range 50 { // five timeouts, nobody reads
@@ -146,7 +146,7 @@ func TestPeerTimeout(t *testing.T) {
 }
 
 func TestNoTimeoutNoKeepalive(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		qs := qos.Raw
 		qs.Timeout = 0
 		f, h, q := alone(t, qs)
@@ -165,7 +165,7 @@ func TestNoTimeoutNoKeepalive(t *testing.T) {
 // Two flows of the library keep each other alive, with different timeouts
 // beside each other on one host.
 func TestIdleFlowsStayAlive(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		h := NewHost()
 		var flows []*Flow
 		for _, ms := range []uint32{120000, 800, 50} {

@@ -9,9 +9,9 @@ import (
 	"io"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"o7gw/o7s/bubble"
 	"o7gw/o7s/layer"
 	"o7gw/o7s/qos"
 )
@@ -70,7 +70,7 @@ func TestEverythingBeforeCloseArrives(t *testing.T) {
 	for _, p := range paths {
 		for _, m := range modes {
 			t.Run(p.name+"/"+m.name, func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
+				bubble.Test(t, func(t *testing.T) {
 					a, b, _, _, done := over(t, m, p.ab, p.ba)
 					defer done()
 					var read sync.WaitGroup
@@ -101,7 +101,7 @@ func TestBothWriteAndFinish(t *testing.T) {
 	for _, p := range paths {
 		for _, m := range modes[:2] {
 			t.Run(p.name+"/"+m.name, func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
+				bubble.Test(t, func(t *testing.T) {
 					a, b, _, _, done := over(t, m, p.ab, p.ba)
 					defer done()
 					var all sync.WaitGroup
@@ -142,7 +142,7 @@ func TestBothCloseUnread(t *testing.T) {
 	for _, p := range paths {
 		for _, m := range modes {
 			t.Run(p.name+"/"+m.name, func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
+				bubble.Test(t, func(t *testing.T) {
 					a, b, _, _, done := over(t, m, p.ab, p.ba)
 					defer done()
 					begin := time.Now()
@@ -174,7 +174,7 @@ func TestOrderedFlows(t *testing.T) {
 	for _, p := range paths {
 		for _, m := range []mode{{"best", qos.Best, ours, 0}, {"best encrypted", qos.Best, ours, modes[1].cipher}, {"best prototype", qos.Best, 0, 0}} {
 			t.Run(p.name+"/"+m.name, func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
+				bubble.Test(t, func(t *testing.T) {
 					a, b, _, _, done := over(t, m, p.ab, p.ba)
 					defer done()
 					var read sync.WaitGroup
@@ -218,7 +218,7 @@ func TestOrderedFlows(t *testing.T) {
 func TestPeerVanishes(t *testing.T) {
 	for _, m := range modes {
 		t.Run(m.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				m.qs.Timeout = 1000
 				dark := path{delay: 5 * ms, darkFrom: 100 * ms, darkFor: 24 * time.Hour}
 				a, b, _, _, done := over(t, m, dark, dark)
@@ -260,7 +260,7 @@ func TestPeerVanishes(t *testing.T) {
 func TestGivesUp(t *testing.T) {
 	for _, m := range modes {
 		t.Run(m.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				m.qs.Timeout = 0
 				dark := path{delay: 5 * ms, darkFrom: 100 * ms, darkFor: 24 * time.Hour}
 				a, b, _, _, done := over(t, m, dark, dark)

@@ -9,9 +9,9 @@ import (
 	"io"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"o7gw/o7s/bubble"
 	"o7gw/o7s/layer"
 	"o7gw/o7s/packet"
 	"o7gw/o7s/qos"
@@ -23,7 +23,7 @@ func TestPacketBoundaries(t *testing.T) {
 	lossy := path{delay: 5 * ms, loss: .1, jitter: 5 * ms, dup: .1}
 	for _, m := range modes {
 		t.Run(m.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				a, b, _, _, done := over(t, m, lossy, lossy)
 				defer done()
 				mtu := a.MTU()
@@ -107,7 +107,7 @@ func TestPushOverBadNetworks(t *testing.T) {
 	for _, p := range paths {
 		for _, m := range modes {
 			t.Run(p.name+"/"+m.name, func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
+				bubble.Test(t, func(t *testing.T) {
 					a, b, _, _, done := over(t, m, p.ab, p.ba)
 					defer done()
 					s := newSink()
@@ -156,7 +156,7 @@ func TestPushOverBadNetworks(t *testing.T) {
 func TestPushAnswers(t *testing.T) {
 	for _, m := range modes {
 		t.Run(m.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				lossy := path{delay: 5 * ms, loss: .1}
 				a, b, _, _, done := over(t, m, lossy, lossy)
 				defer done()
@@ -206,7 +206,7 @@ func TestRawGuardsPackets(t *testing.T) {
 		{"encrypted and crc", checked, ours, modes[1].cipher},
 	} {
 		t.Run(m.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				m.qs.Timeout = 800
 				bad := path{delay: 5 * ms, corrupt: .5}
 				a, b, _, _, done := over(t, m, bad, bad)
@@ -238,7 +238,7 @@ func TestRawGuardsPackets(t *testing.T) {
 					t.Errorf("%d of %d packets came, half were changed", got, total)
 				}
 			})
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				m.qs.Timeout = 800
 				bad := path{delay: 5 * ms, corrupt: 1}
 				a, b, _, _, done := over(t, m, bad, bad)
@@ -260,7 +260,7 @@ func TestRawGuardsPackets(t *testing.T) {
 func TestChangedPacketsAreLost(t *testing.T) {
 	for _, m := range []mode{modes[1], modes[3]} {
 		t.Run(m.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				bad := path{delay: 5 * ms, corrupt: .1, dup: .05, jitter: 3 * ms}
 				a, b, _, _, done := over(t, m, bad, bad)
 				defer done()

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"o7gw/o7s/bubble"
 	"o7gw/o7s/layer"
 	"o7gw/o7s/qos"
 )
@@ -177,7 +178,7 @@ func TestShellFailedBootstrapCanBeRepeated(t *testing.T) {
 // Close ends operations that wait, and only then the IPC process.
 func TestShellClose(t *testing.T) {
 	for _, op := range []string{"bootstrap", "query"} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			var called []string
 			ops := everything(&called)
 			began := make(chan struct{})

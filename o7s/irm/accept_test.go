@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"o7gw/o7s/bubble"
 	"o7gw/o7s/ipcp"
 	"o7gw/o7s/layer"
 	"o7gw/o7s/qos"
@@ -390,7 +391,7 @@ func TestDeathFreesEverything(t *testing.T) {
 }
 
 func TestPendingIsBounded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		net := new(fakeNet)
 		i := New(Options{Factory: net.factory})
 		defer i.Close(context.Background())

@@ -10,9 +10,9 @@ import (
 	"fmt"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"o7gw/o7s/bubble"
 	"o7gw/o7s/ipcp"
 	"o7gw/o7s/layer"
 	"o7gw/o7s/oap"
@@ -279,7 +279,7 @@ func TestRefusalsReachTheRequesterAtOnce(t *testing.T) {
 }
 
 func TestWaitsEnd(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		net := new(fakeNet)
 		a := New(Options{Factory: net.factory})
 		defer a.Close(context.Background())
@@ -337,7 +337,7 @@ func TestWaitsEnd(t *testing.T) {
 }
 
 func TestIncomingWaitsOneSecond(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		net := new(fakeNet)
 		a, b := New(Options{Factory: net.factory}), New(Options{Factory: net.factory})
 		defer a.Close(context.Background())

@@ -8,9 +8,9 @@ import (
 	"crypto/sha512"
 	"errors"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"o7gw/o7s/bubble"
 	"o7gw/o7s/ipcp"
 	"o7gw/o7s/ipcp/sim"
 	"o7gw/o7s/layer"
@@ -157,7 +157,7 @@ func TestReplayedRequest(t *testing.T) {
 func TestLostHandshakes(t *testing.T) {
 	dir := newSecDir(t) // outside the bubble: its clean-up is
 	dir.write(conf("client", "kex=X25519\ncipher=chacha20-poly1305"))
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := new(fakeNet)
 		a, b := New(Options{Factory: n.factory, Security: dir.dir}), New(Options{Factory: n.factory})
 		_, here := inLayer(t, a, ipcp.UDP4, "net")
@@ -206,7 +206,7 @@ func TestLostHandshakes(t *testing.T) {
 // like others. The link between them loses, repeats and delays packets.
 func TestSecureBelow(t *testing.T) {
 	dirA, dirB := newSecDir(t), newSecDir(t)
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		ours := newAuthority(t, "ours")
 		dirA.write(join(ours.root(), files{"client/core/enc.conf": "kex=X25519\nrequire=encryption,authentication"}))
 		dirB.write(join(ours.pair(t, "server/core", "core", time.Hour), files{"server/core/enc.conf": "kex=X25519"}))

@@ -10,9 +10,9 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"o7gw/o7s/bubble"
 	"o7gw/o7s/ipcp"
 	"o7gw/o7s/layer"
 	"o7gw/o7s/qos"
@@ -79,7 +79,7 @@ func autoNode(t *testing.T, g *program) *IRM {
 }
 
 func TestAutostart(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		g := new(program)
 		i := autoNode(t, g)
 		defer i.Close(context.Background())
@@ -108,7 +108,7 @@ func TestAutostart(t *testing.T) {
 }
 
 func TestAutostartOfAnIncomingRequest(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		g, net := new(program), new(fakeNet)
 		a, b := New(Options{Factory: net.factory}), New(Options{Factory: net.factory, Spawn: g.spawn})
 		defer a.Close(context.Background())
@@ -135,7 +135,7 @@ func TestAutostartOfAnIncomingRequest(t *testing.T) {
 // A server that is busy for long gets help, but not at every gap between two
 // accepts, and not without limit.
 func TestAutostartBesideBusyServers(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		g := new(program)
 		i := autoNode(t, g)
 		defer i.Close(context.Background())
@@ -172,7 +172,7 @@ func TestAutostartBackoff(t *testing.T) {
 		fail  error
 	}{{"cannot start", errors.New("no such file")}, {"crashes at once", nil}} {
 		t.Run(c.title, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				g := &program{fail: c.fail, main: func(context.Context) {}}
 				i := autoNode(t, g)
 				defer i.Close(context.Background())

@@ -8,9 +8,9 @@ import (
 	"os"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"o7gw/o7s/bubble"
 	"o7gw/o7s/ipcp"
 	"o7gw/o7s/layer"
 	"o7gw/o7s/packet"
@@ -220,7 +220,7 @@ func TestBelowDirect(t *testing.T) {
 
 // TestBelowLiveness: SetLiveness finds a dead peer in time.
 func TestBelowLiveness(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := new(fakeNet)
 		i := New(Options{Factory: n.factory})
 		idA, ua := upper(t, i, "ua")

@@ -18,6 +18,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"o7gw/o7s/bubble"
 	"o7gw/o7s/ipcp"
 	"o7gw/o7s/layer"
 	"o7gw/o7s/oap/cipher"
@@ -433,7 +434,7 @@ func TestTurns(t *testing.T) {
 
 // TestLate: what waited too long for its turn is refused without more work.
 func TestLate(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		net := new(fakeNet)
 		a, b := New(Options{Factory: net.factory}), New(Options{Factory: net.factory})
 		inLayer(t, a, ipcp.UDP4, "net")

@@ -7,9 +7,9 @@ import (
 	"errors"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"o7gw/o7s/bubble"
 	"o7gw/o7s/ipcp"
 	"o7gw/o7s/layer"
 )
@@ -35,7 +35,7 @@ func TestQuery(t *testing.T) {
 		"context ends":            {typ: ipcp.Unicast, hangs: true, limit: time.Second, want: layer.ErrTimedOut, took: time.Second},
 	} {
 		t.Run(what, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				net := new(fakeNet)
 				i := New(Options{Factory: net.factory})
 				if c.typ != ipcp.Local {

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"o7gw/o7s/bubble"
 	"o7gw/o7s/ipcp"
 	"o7gw/o7s/ipcp/sim"
 	"o7gw/o7s/layer"
@@ -61,7 +62,7 @@ func registerAll(t *testing.T, i *IRM, name string) {
 // them, in fake time: a flow is made, lives while it is idle, and its end is
 // noticed when the link is cut.
 func TestOverSimulatedLink(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		world := sim.NewNetwork(7)
 		defer world.Close()
 		l := world.NewLink(sim.Params{Delay: 5 * time.Millisecond, Loss: 0.05, Reorder: 0.05, Late: 20 * time.Millisecond})
@@ -154,7 +155,7 @@ func TestOverSimulatedLink(t *testing.T) {
 // TestNextLinkWhenOneIsSilent: the second layer of a node takes over while in the
 // first nobody answers.
 func TestNextLinkWhenOneIsSilent(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		world := sim.NewNetwork(8)
 		defer world.Close()
 		first, second := world.NewLink(sim.Params{Delay: time.Millisecond}), world.NewLink(sim.Params{Delay: time.Millisecond})
@@ -198,7 +199,7 @@ func TestNextLinkWhenOneIsSilent(t *testing.T) {
 // TestServiceMoved: a directory that remembers where a service was does not
 // make the first flow to where it is fail.
 func TestServiceMoved(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		world := sim.NewNetwork(9)
 		defer world.Close()
 		l := world.NewLink(sim.Params{Delay: time.Millisecond})

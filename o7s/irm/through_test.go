@@ -8,9 +8,9 @@ import (
 	"errors"
 	"slices"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"o7gw/o7s/bubble"
 	"o7gw/o7s/ipcp"
 	"o7gw/o7s/layer"
 	"o7gw/o7s/oap"
@@ -36,7 +36,7 @@ func TestNoAnswer(t *testing.T) {
 		"server was restored": {first: 2, second: 2, took: 4 * noAnswerTime, requests: [2]int{3, 2}},
 	} {
 		t.Run(what, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				n := new(fakeNet)
 				a, b := New(Options{Factory: n.factory}), New(Options{Factory: n.factory})
 				var here [2]*fakeIPCP
@@ -94,7 +94,7 @@ func TestNoAnswer(t *testing.T) {
 // TestNoAnswerAtOnce: a layer that does not even wait is not asked without
 // pause.
 func TestNoAnswerAtOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := new(fakeNet)
 		i := New(Options{Factory: n.factory})
 		_, f := inLayer(t, i, ipcp.UDP4, "net")

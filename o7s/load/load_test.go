@@ -8,8 +8,9 @@ import (
 	"math"
 	"os"
 	"testing"
-	"testing/synctest"
 	"time"
+
+	"o7gw/o7s/bubble"
 )
 
 func TestRates(t *testing.T) {
@@ -48,7 +49,7 @@ func TestSpan(t *testing.T) {
 
 // The line appears every second and is gone at the end.
 func TestShow(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
 		n := 0
 		stop := show(&out, time.Second, func() string { n++; return fmt.Sprint("line ", n) })
@@ -92,7 +93,7 @@ func TestTerminal(t *testing.T) {
 }
 
 func TestMeter(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var m Meter
 		if r := m.Rate(1000); r != 0 {
 			t.Errorf("first %v", r)

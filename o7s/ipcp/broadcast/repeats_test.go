@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"o7gw/o7s/bubble"
 	"o7gw/o7s/ipcp/sim"
 	"o7gw/o7s/layer"
 )
@@ -49,7 +49,7 @@ func TestTriangle(t *testing.T) {
 // What different members say within a short time is taken for one only where
 // there may be a cycle.
 func TestRepeatsInTree(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		a, b, c := testHub(), testHub(), testHub()
 		connect(a, b)
 		connect(b, c)
@@ -85,7 +85,7 @@ func TestRepeatsInTree(t *testing.T) {
 
 // A source that has fallen silent is replaced.
 func TestRepeatsOtherSource(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		h := testHub()
 		_, r := joined(t, h)
 		x, _ := far(h, &end{})
@@ -108,7 +108,7 @@ func TestRepeatsOtherSource(t *testing.T) {
 // A cycle that is made while a packet is under way, at a member that had one
 // connection when it sent it.
 func TestCycleMadeMeanwhile(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := sim.NewNetwork(1)
 		defer n.Close()
 		a, b, c := testHub(), testHub(), testHub()

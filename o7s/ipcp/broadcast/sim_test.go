@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"o7gw/o7s/bubble"
 	"o7gw/o7s/ipcp/sim"
 )
 
@@ -44,7 +44,7 @@ func TestTrees(t *testing.T) {
 		{"random", 30, func(i int) int { return rand.New(rand.NewPCG(7, uint64(i))).IntN(i) }},
 	} {
 		t.Run(shape.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				w := tree(t, 1, shape.nodes, cable, shape.parent)
 				defer w.close()
 				all := append(w.joinAll(), w.nodes[0].join()) // two on the first host
@@ -85,7 +85,7 @@ func TestCycles(t *testing.T) {
 		{"grid", 12, func(i, j int) bool { return j == i+4 }},
 	} {
 		t.Run(shape.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				w := tree(t, 2, shape.nodes, cable, before)
 				defer w.close()
 				for i := range shape.nodes {
@@ -128,7 +128,7 @@ func TestCycles(t *testing.T) {
 // TestBothConnect: two members that connect to each other have two connections,
 // which are a cycle.
 func TestBothConnect(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		w := tree(t, 3, 3, cable, before)
 		defer w.close()
 		w.nodes[0].connect(1)
@@ -153,7 +153,7 @@ func TestBothConnect(t *testing.T) {
 func TestChangingGraph(t *testing.T) {
 	for seed := range uint64(4) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				slow := sim.Params{Delay: 5 * time.Millisecond, Jitter: 20 * time.Millisecond}
 				const nodes = 8
 				w := tree(t, seed, nodes, slow, before)
@@ -209,7 +209,7 @@ func (w *world) quiet() {
 func TestLinkCut(t *testing.T) {
 	for _, silent := range []bool{false, true} {
 		t.Run(fmt.Sprint("silent ", silent), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				w := tree(t, 4, 4, cable, before)
 				defer w.close()
 				all := w.joinAll()
@@ -248,7 +248,7 @@ func (n *node) neighbours() int {
 // TestRestart: a host in the middle is shut down and comes again; those who had
 // connected to it find it by themselves.
 func TestRestart(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		w := tree(t, 5, 4, cable, before)
 		defer w.close()
 		all := w.joinAll()
@@ -270,7 +270,7 @@ func TestRestart(t *testing.T) {
 // TestLoss: a layer forms over cables that lose every twentieth message, when
 // who fails tries again.
 func TestLoss(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		const nodes = 6
 		w := newWorld(t, 6, nodes)
 		defer w.close()

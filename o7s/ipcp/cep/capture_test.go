@@ -9,6 +9,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"o7gw/o7s/bubble"
 	"o7gw/o7s/ipcp/capture"
 	"o7gw/o7s/ipcp/cep"
 	"o7gw/o7s/ipcp/cep/lower"
@@ -80,7 +81,7 @@ func TestCapture(t *testing.T) {
 // recorded acceptor answered, and what it sends next arrives.
 func TestCaptureInitiator(t *testing.T) {
 	recorded(t, func(name string, f *capture.Flow) {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			w := newWorld(t, sim.Params{})
 			own, err := cep.Parse(f.Packets[1].Data)
 			if err != nil {
@@ -126,7 +127,7 @@ func TestCaptureInitiator(t *testing.T) {
 // with one field more, and whose answer makes the connection.
 func TestCaptureAcceptor(t *testing.T) {
 	recorded(t, func(name string, f *capture.Flow) {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			w := newWorld(t, sim.Params{})
 			asked, answered := f.CEP()
 			own, err := cep.Parse(asked)

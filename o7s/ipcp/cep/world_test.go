@@ -10,9 +10,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"o7gw/o7s/bubble"
 	"o7gw/o7s/ipcp/cep"
 	"o7gw/o7s/ipcp/cep/lower"
 	"o7gw/o7s/ipcp/sim"
@@ -164,7 +164,7 @@ func equal(t *testing.T, got, want []string) {
 // in runs a test in a bubble with a world.
 func in(t *testing.T, p sim.Params, f func(t *testing.T, w *world)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) { f(t, newWorld(t, p)) })
+	bubble.Test(t, func(t *testing.T) { f(t, newWorld(t, p)) })
 }
 
 // mgmt is what a Management component of ours announces.

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"o7gw/o7s/bubble"
 	"o7gw/o7s/ipcp"
 	"o7gw/o7s/layer"
 	"o7gw/o7s/packet"
@@ -186,7 +187,7 @@ func TestRefusals(t *testing.T) {
 // Nobody answers: the requester's time runs out, and a late answer finds
 // nobody.
 func TestAbandoned(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var req *layer.Request
 		l := start(t, func(r *layer.Request) { req = r })
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -204,7 +205,7 @@ func TestAbandoned(t *testing.T) {
 }
 
 func TestCloseEndsEverything(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var ports []layer.Port
 		var req *layer.Request
 		l := start(t, func(r *layer.Request) {

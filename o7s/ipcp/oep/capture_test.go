@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"o7gw/o7s/bubble"
 	"o7gw/o7s/ipcp/capture"
 	"o7gw/o7s/ipcp/cep/lower"
 	"o7gw/o7s/ipcp/sim"
@@ -101,7 +102,7 @@ func TestCapture(t *testing.T) {
 // for byte, and its acknowledgement ends the exchange.
 func TestCaptureEnrollee(t *testing.T) {
 	for _, x := range recorded(t) {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			r, err := parseResponse(x.response)
 			if err != nil {
 				t.Fatal(err)
@@ -127,7 +128,7 @@ func TestCaptureEnrollee(t *testing.T) {
 // for byte, and starts with the recorded configuration in between.
 func TestCaptureMember(t *testing.T) {
 	for _, x := range recorded(t) {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			q, err := parseRequest(x.request)
 			if err != nil {
 				t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"o7gw/o7s/bubble"
 	"o7gw/o7s/ipcp"
 	"o7gw/o7s/ipcp/cep"
 	"o7gw/o7s/ipcp/cep/lower"
@@ -22,7 +23,7 @@ import (
 func TestEnroll(t *testing.T) {
 	for _, m := range []Membership{unicastMembership(), broadcastMembership()} {
 		for _, caps := range []cep.Caps{0, cep.CapKeepalive} {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				w := newWorld(t, sim.Params{Delay: time.Millisecond}, m)
 				w.caps = caps
 				w.serve()

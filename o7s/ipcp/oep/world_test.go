@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"o7gw/o7s/bubble"
 	"o7gw/o7s/ipcp"
 	"o7gw/o7s/ipcp/cep"
 	"o7gw/o7s/ipcp/cep/lower"
@@ -175,5 +176,5 @@ const enrolledLine = "DEBUG enrolled a member"
 // in runs a test in a bubble with a world of a unicast layer.
 func in(t *testing.T, p sim.Params, f func(t *testing.T, w *world)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) { f(t, newWorld(t, p, unicastMembership())) })
+	bubble.Test(t, func(t *testing.T) { f(t, newWorld(t, p, unicastMembership())) })
 }

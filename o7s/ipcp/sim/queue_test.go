@@ -4,9 +4,9 @@ package sim
 
 import (
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"o7gw/o7s/bubble"
 	"o7gw/o7s/layer"
 	"o7gw/o7s/packet"
 	"o7gw/o7s/qos"
@@ -102,7 +102,7 @@ func TestQueueOfEachCube(t *testing.T) {
 
 // A network that ends gives back what waits.
 func TestCloseWithQueue(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := NewNetwork(34)
 		a, _, _ := n.Pair(Params{Rate: 8})
 		p := pkt("1")

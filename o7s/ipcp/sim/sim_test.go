@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"o7gw/o7s/bubble"
 	"o7gw/o7s/layer"
 	"o7gw/o7s/packet"
 )
@@ -52,7 +53,7 @@ func pkt(s string) []*packet.Buffer {
 // inBubble runs a test on a network in fake time.
 func inBubble(t *testing.T, seed uint64, test func(t *testing.T, n *Network)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := NewNetwork(seed)
 		defer n.Close()
 		test(t, n)

@@ -5,9 +5,9 @@ package unicast_test
 import (
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"o7gw/o7s/bubble"
 	"o7gw/o7s/ipcp"
 	"o7gw/o7s/ipcp/sim"
 )
@@ -20,7 +20,7 @@ func TestDropNth(t *testing.T) {
 		lost := 0
 		for n := uint64(1); n == 1 || lost > 0; n++ {
 			lost = 0
-			synctest.Test(t, func(t *testing.T) { lost = dropNth(t, n, pair) })
+			bubble.Test(t, func(t *testing.T) { lost = dropNth(t, n, pair) })
 			if t.Failed() {
 				t.Fatalf("packet %d lost, with the next: %v", n, pair)
 			}

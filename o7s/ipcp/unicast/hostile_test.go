@@ -10,11 +10,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"o7gw/o7s/bubble"
 	"o7gw/o7s/ipcp"
 	"o7gw/o7s/ipcp/cep"
 	"o7gw/o7s/ipcp/unicast/addr"
@@ -132,7 +132,7 @@ func addressOf(n *node) uint64 {
 
 // TestSilentFlood: who opens flows and says nothing keeps nobody out.
 func TestSilentFlood(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		w := star(t, 20, 3)
 		defer w.close()
 		w.nodes[0].serve("echo")
@@ -361,7 +361,7 @@ func TestHostileNeighbour(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				f, c := besiege(t, 22)
 				defer f.w.close()
 				attack(f, rand.New(rand.NewPCG(22, 1)))

@@ -8,9 +8,9 @@ import (
 	"fmt"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"o7gw/o7s/bubble"
 	"o7gw/o7s/ipcp"
 	"o7gw/o7s/ipcp/cep"
 	"o7gw/o7s/layer"
@@ -47,7 +47,7 @@ func mute(t *testing.T, messages int) *world {
 // and can be repeated after they have failed.
 func TestContext(t *testing.T) {
 	for messages := range 2 {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			w := mute(t, messages)
 			defer w.close()
 			n := w.nodes[0]
@@ -121,7 +121,7 @@ func TestDestroyMeanwhile(t *testing.T) {
 	} {
 		for _, after := range []time.Duration{0, 150 * time.Microsecond, 300 * time.Microsecond, 50 * time.Millisecond, 500 * time.Millisecond} {
 			t.Run(fmt.Sprintf("%s,%v", name, after), func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
+				bubble.Test(t, func(t *testing.T) {
 					w := mute(t, 1)
 					defer w.close()
 					n := w.nodes[0]
@@ -158,7 +158,7 @@ func TestDestroyMeanwhile(t *testing.T) {
 
 // TestCloseUnderTraffic: hosts of a line end one after the other, all of them busy.
 func TestCloseUnderTraffic(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		w := line(t, 31, 4, cable100, ipcp.UnicastConfig{})
 		for i, n := range w.nodes {
 			n.serve(fmt.Sprintf("s%d", i))
@@ -214,7 +214,7 @@ func TestCloseUnderTraffic(t *testing.T) {
 // TestTwoInOneHost: two members of one host are neighbours by a flow that is
 // no more than calls from one to the other.
 func TestTwoInOneHost(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		w := line(t, 32, 2, cable100, ipcp.UnicastConfig{})
 		defer w.close()
 		n := w.nodes[1]

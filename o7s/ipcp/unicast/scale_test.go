@@ -8,9 +8,9 @@ import (
 	"runtime"
 	"syscall"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"o7gw/o7s/bubble"
 	"o7gw/o7s/ipcp"
 )
 
@@ -23,7 +23,7 @@ func TestScale(t *testing.T) {
 	}
 	for _, nodes := range sizes {
 		t.Run(fmt.Sprint(nodes), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { scale(t, nodes) })
+			bubble.Test(t, func(t *testing.T) { scale(t, nodes) })
 		})
 	}
 }

@@ -7,9 +7,9 @@ import (
 	"math/rand/v2"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"o7gw/o7s/bubble"
 	"o7gw/o7s/ipcp"
 	"o7gw/o7s/ipcp/sim"
 	"o7gw/o7s/layer"
@@ -50,7 +50,7 @@ func square(t *testing.T, seed uint64, c ipcp.UnicastConfig) *world {
 func TestLine(t *testing.T) {
 	for _, nodes := range []int{2, 3, 20} {
 		t.Run(fmt.Sprint(nodes), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				w := line(t, 1, nodes, cable100, ipcp.UnicastConfig{})
 				defer w.close()
 				w.nodes[0].serve("first")
@@ -67,7 +67,7 @@ func TestLine(t *testing.T) {
 
 // TestTeardown: the end of a flow is seen at the other end of the layer.
 func TestTeardown(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		w := line(t, 2, 3, cable100, ipcp.UnicastConfig{})
 		defer w.close()
 		w.nodes[2].serve("echo")
@@ -87,7 +87,7 @@ func TestTeardown(t *testing.T) {
 func TestRandomLayers(t *testing.T) {
 	for _, nodes := range []int{5, 30} {
 		t.Run(fmt.Sprint(nodes), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				w := randomLayer(t, uint64(nodes), nodes, ipcp.UnicastConfig{})
 				defer w.close()
 				for i, n := range w.nodes {
@@ -172,7 +172,7 @@ func TestLinkCut(t *testing.T) {
 	for _, routing := range []string{"link_state", "lfa", "ecmp"} {
 		for _, silent := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s,silent=%v", routing, silent), func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
+				bubble.Test(t, func(t *testing.T) {
 					w := square(t, 3, ipcp.UnicastConfig{Routing: routing})
 					defer w.close()
 					w.nodes[3].serve("echo")
@@ -228,7 +228,7 @@ func heal(l *sim.Link, silent bool) {
 // TestPartition: both halves of a line go on by themselves, and become one
 // again.
 func TestPartition(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		w := line(t, 4, 6, cable100, ipcp.UnicastConfig{})
 		defer w.close()
 		for i, n := range w.nodes {
@@ -256,7 +256,7 @@ func TestPartition(t *testing.T) {
 func TestRouterRestarts(t *testing.T) {
 	for _, silent := range []bool{false, true} {
 		t.Run(fmt.Sprintf("silent=%v", silent), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				w := line(t, 5, 3, cable100, ipcp.UnicastConfig{})
 				defer w.close()
 				w.nodes[2].serve("echo")
@@ -277,7 +277,7 @@ func TestRouterRestarts(t *testing.T) {
 // again. So it is at either end of the connections.
 func TestLayerBelowIsReplaced(t *testing.T) {
 	for _, end := range []int{0, 1} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			w := line(t, 8, 2, cable100, ipcp.UnicastConfig{})
 			defer w.close()
 			w.nodes[0].serve("echo")
@@ -299,7 +299,7 @@ func TestLayerBelowIsReplaced(t *testing.T) {
 // TestTakesNothingAlong: connections come and go, flows are made, refused and
 // ended, and in the end nothing is left of them.
 func TestTakesNothingAlong(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		w := line(t, 9, 3, cable100, ipcp.UnicastConfig{})
 		defer w.close()
 		w.nodes[0].serve("echo")
@@ -334,7 +334,7 @@ func TestTakesNothingAlong(t *testing.T) {
 // TestFirstMemberRestarts: the member that made the layer makes it again after
 // a restart, with another address; the others find it and go on.
 func TestFirstMemberRestarts(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		w := line(t, 6, 3, cable100, ipcp.UnicastConfig{})
 		defer w.close()
 		w.nodes[2].serve("echo")
@@ -373,7 +373,7 @@ func (w *world) restart(i int, silent bool) {
 func TestLoss(t *testing.T) {
 	for seed := range uint64(4) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				w := newWorld(t, seed, 5)
 				p := sim.Params{Delay: time.Millisecond, Loss: 0.05, Reorder: 0.05, Late: 3 * time.Millisecond, Duplicate: 0.02}
 				for i := range 4 {

@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"o7gw/o7s/bubble"
 	"o7gw/o7s/ipcp"
 	"o7gw/o7s/irm"
 	"o7gw/o7s/layer"
@@ -47,7 +48,7 @@ func lines() (*slog.Logger, *bytes.Buffer) {
 }
 
 func TestJoinAtOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		j := &journal{}
 		log, out := lines()
 		begin := time.Now()
@@ -71,7 +72,7 @@ func TestJoinAtOnce(t *testing.T) {
 // TestJoinLater: who is not there yet fails nothing; all follows in order when
 // he comes, and is told once.
 func TestJoinLater(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		j := &journal{absent: map[string]int{"enroll 1": 10, "connect 1 core.a Management": 3, "connect 2": 2}}
 		log, out := lines()
 		begin := time.Now()
@@ -100,7 +101,7 @@ func TestJoinLater(t *testing.T) {
 
 // TestJoinBackoff: attempts get rarer, but go on; the end of the IRM ends them.
 func TestJoinBackoff(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		life, end := context.WithCancel(context.Background())
 		j := &journal{absent: map[string]int{"enroll": 1 << 30}, life: life}
 		if err := parsed(t, "[unicast.u]\nenrol = \"core\"\n").Apply(t.Context(), j, discard); err != nil {
@@ -122,7 +123,7 @@ func TestJoinBackoff(t *testing.T) {
 // TestJoinGivesUp: an error that does not go away fails the start, or is
 // told if it comes later.
 func TestJoinGivesUp(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		log, out := lines()
 		j := &journal{failAt: 5} // the register
 		err := parsed(t, "[unicast.u]\nenrol = \"core\"\nreg = [\"a\", \"b\"]\n").Apply(t.Context(), j, log)
@@ -148,7 +149,7 @@ func TestJoinGivesUp(t *testing.T) {
 // TestJoinUndone: a failure in another table ends what goes on in the
 // background before it takes it back.
 func TestJoinUndone(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		j := &journal{absent: map[string]int{"enroll": 1 << 30}, failAt: 3}
 		err := parsed(t, "[unicast.u]\nenrol = \"core\"\n[local.l]\nbootstrap = \"x\"\n").Apply(t.Context(), j, discard)
 		if !errors.Is(err, errInjected) || len(j.exists) != 0 {
@@ -161,7 +162,7 @@ func TestJoinUndone(t *testing.T) {
 // TestJoinSlow: a start does not wait long for somebody who lets it wait; but
 // a signal ends even that.
 func TestJoinSlow(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		j := &slow{journal: journal{}, enroll: time.Minute}
 		begin := time.Now()
 		if err := parsed(t, twoUppers).Apply(t.Context(), j, discard); err != nil || time.Since(begin) != 2*patience {

@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"o7gw/o7s/bubble"
 	"o7gw/o7s/ipcp/unicast/ca"
 	"o7gw/o7s/layer"
 	"o7gw/o7s/packet"
@@ -49,7 +50,7 @@ func TestAllocateWithLoss(t *testing.T) {
 		{[]int{1, 3, 5}, 1760 * time.Millisecond},
 	} {
 		t.Run(fmt.Sprint(c.lost), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				n := newNetwork()
 				s := &server{caps: layer.CapTeardown, data: []byte("welcome")}
 				a, b := n.join(alice, ca.MBECN, nil), n.join(bob, ca.MBECN, s)
@@ -84,7 +85,7 @@ func TestAllocateWithLoss(t *testing.T) {
 // A prototype, or one not known better, is asked once: a copy would be
 // a new request to it.
 func TestAllocateUnknownOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := newNetwork()
 		n.members[bob] = silent{}
 		a := n.join(alice, ca.MBECN, nil)
@@ -104,7 +105,7 @@ func TestAllocateUnknownOnce(t *testing.T) {
 func TestAllocateManyUnderStress(t *testing.T) {
 	for seed := range uint64(5) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				r := rand.New(rand.NewPCG(seed, 1))
 				n := newNetwork()
 				s := &server{caps: layer.CapTeardown}
@@ -156,7 +157,7 @@ func TestAllocateManyUnderStress(t *testing.T) {
 }
 
 func TestRefused(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := newNetwork()
 		a := n.join(alice, ca.MBECN, nil)
 		b := n.join(bob, ca.MBECN, upper(func(req *layer.Request) {
@@ -182,7 +183,7 @@ func TestRefused(t *testing.T) {
 
 // One request that nobody answers keeps nothing else waiting (FA-5).
 func TestPendingRequestBlocksNobody(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := newNetwork()
 		var first *layer.Request
 		s := &server{caps: layer.CapTeardown}
@@ -218,7 +219,7 @@ func TestPendingRequestBlocksNobody(t *testing.T) {
 // flow follow it.
 func TestReplyDelay(t *testing.T) {
 	for _, caps := range []layer.Caps{0, layer.CapTeardown} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			n := newNetwork()
 			n.members[alice] = silent{}
 			s := &server{caps: caps}
@@ -248,7 +249,7 @@ func TestReplyDelay(t *testing.T) {
 
 // A flow that was accepted and closed before the reply could leave is refused.
 func TestClosedBeforeReply(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := newNetwork()
 		a := n.join(alice, ca.MBECN, nil)
 		b := n.join(bob, ca.MBECN, upper(func(req *layer.Request) {
@@ -269,7 +270,7 @@ func TestClosedBeforeReply(t *testing.T) {
 
 // A member of ours that accepts a request which was given up hears of it.
 func TestLateReply(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := newNetwork()
 		var late *layer.Request
 		a := n.join(alice, ca.MBECN, nil)
@@ -297,7 +298,7 @@ func TestLateReply(t *testing.T) {
 }
 
 func TestAllocateEnds(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := newNetwork()
 		n.members[bob] = silent{}
 		a := n.join(alice, ca.MBECN, nil)
@@ -334,7 +335,7 @@ func TestAllocateEnds(t *testing.T) {
 // What the requester sends behind a lost reply... is a copy of its request, and
 // the copy of a request whose flow has ended meanwhile is refused.
 func TestCopyAfterEnd(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := newNetwork()
 		n.members[alice] = silent{}
 		s := &server{caps: layer.CapTeardown, data: []byte("data")}
@@ -371,7 +372,7 @@ func TestCopyAfterEnd(t *testing.T) {
 // Requests that nobody answers are bounded, as is the memory for those that
 // were.
 func TestRequestFlood(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := newNetwork()
 		n.members[alice] = silent{}
 		handed := 0
@@ -438,7 +439,7 @@ func TestReplies(t *testing.T) {
 		{"EID 0 then good", []reply{{peerEID: 0}, {peerEID: eid}}, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				n := newNetwork()
 				n.members[bob] = &prototype{door: door{n, bob}, reply: func(req request) []reply {
 					var all []reply

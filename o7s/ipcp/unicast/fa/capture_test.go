@@ -6,9 +6,9 @@ import (
 	"bytes"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"o7gw/o7s/bubble"
 	"o7gw/o7s/ipcp/capture"
 	"o7gw/o7s/ipcp/unicast/ca"
 	"o7gw/o7s/layer"
@@ -125,7 +125,7 @@ func TestCaptureRequester(t *testing.T) {
 	for _, file := range files() {
 		t.Run(file, func(t *testing.T) {
 			r := load(t, file)
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				n := newNetwork()
 				n.members[r.request.source] = silent{}
 				s := &server{data: r.reply.data}
@@ -212,7 +212,7 @@ func TestCaptureResponder(t *testing.T) {
 	for _, file := range files() {
 		t.Run(file, func(t *testing.T) {
 			r := load(t, file)
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				n := newNetwork()
 				c := &recordedResponder{door: door{n, bob}, r: r}
 				n.members[bob] = c

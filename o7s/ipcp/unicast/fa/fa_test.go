@@ -15,6 +15,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"o7gw/o7s/bubble"
 	"o7gw/o7s/ipcp/unicast/ca"
 	"o7gw/o7s/layer"
 	"o7gw/o7s/packet"
@@ -297,7 +298,7 @@ func newPair(t *testing.T, policy ca.Policy, qs qos.Spec) *pair {
 func (p *pair) close() { p.a.Close(); p.b.Close() }
 
 func TestFlow(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		p := newPair(t, ca.MBECN, qos.Video)
 		defer p.close()
 		req := p.server.requests[0]
@@ -346,7 +347,7 @@ func TestFlow(t *testing.T) {
 
 // The packet's mark raises it above the cube of the flow, never below.
 func TestCube(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		p := newPair(t, ca.None, qos.Video)
 		defer p.close()
 		pkts := buffers("be", "voice")
@@ -360,7 +361,7 @@ func TestCube(t *testing.T) {
 }
 
 func TestTooLong(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		p := newPair(t, ca.MBECN, qos.Raw)
 		defer p.close()
 		var s sink
@@ -378,7 +379,7 @@ func TestTooLong(t *testing.T) {
 
 // A peer that did not announce it gets no notice.
 func TestNoTeardownForPrototypes(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := newNetwork()
 		s := &server{}
 		a, b := n.join(alice, ca.MBECN, nil), n.join(bob, ca.MBECN, s)
@@ -398,7 +399,7 @@ func TestNoTeardownForPrototypes(t *testing.T) {
 // A peer that cannot be reached for a while is reported; it takes longer than
 // a router takes to start again.
 func TestRoutes(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		p := newPair(t, ca.MBECN, qos.Raw)
 		defer p.close()
 		var c sink
@@ -449,7 +450,7 @@ func TestRoutes(t *testing.T) {
 // A lost notice is sent again, until the layer closes.
 func TestTeardownRepeats(t *testing.T) {
 	for lost := range 5 {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			p := newPair(t, ca.MBECN, qos.Video)
 			var k sink
 			p.accepted.Receive(&k)
@@ -484,7 +485,7 @@ func TestTeardownRepeats(t *testing.T) {
 
 // Close does not wait for notices that were to be repeated.
 func TestCloseWithNotices(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		p := newPair(t, ca.MBECN, qos.Raw)
 		start := time.Now()
 		p.client.Close()
@@ -503,7 +504,7 @@ func TestCloseWithNotices(t *testing.T) {
 // Close ends everything: flows, whose users and peers hear of it, and
 // allocations under way.
 func TestClose(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		p := newPair(t, ca.MBECN, qos.Raw)
 		var c, s sink
 		p.client.Receive(&c)

@@ -5,8 +5,8 @@ package fa
 import (
 	"slices"
 	"testing"
-	"testing/synctest"
 
+	"o7gw/o7s/bubble"
 	"o7gw/o7s/ipcp/unicast/ca"
 	"o7gw/o7s/layer"
 	"o7gw/o7s/packet"
@@ -16,7 +16,7 @@ import (
 // Whatever comes in is dropped and counted; nothing is ever sent to an
 // endpoint that no flow can have (FA-1).
 func TestHostileMessages(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		p := newPair(t, ca.MBECN, qos.Raw)
 		defer p.close()
 		var k sink
@@ -62,7 +62,7 @@ func TestHostileMessages(t *testing.T) {
 
 // A notice for a request under way is nobody's.
 func TestTeardownOfPending(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := newNetwork()
 		a := n.join(alice, ca.MBECN, nil)
 		n.members[bob] = &prototype{door: door{n, bob}, reply: func(req request) []reply {

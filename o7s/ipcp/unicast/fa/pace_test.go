@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"o7gw/o7s/bubble"
 	"o7gw/o7s/ipcp/unicast/ca"
 	"o7gw/o7s/layer"
 	"o7gw/o7s/packet"
@@ -47,7 +48,7 @@ func numbers(t *testing.T, got []string) []int {
 // A fast sender is slowed down to the rate of its window, loses nothing
 // that fits into the queue, and keeps order; a flow beside it is not delayed.
 func TestPacing(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		p := newPair(t, ca.MBECN, qos.Raw)
 		defer p.close()
 		c2, s2 := dial(t, p.a, p.server, qos.Raw)
@@ -91,7 +92,7 @@ func TestPacing(t *testing.T) {
 
 // Marks slow a flow down, and when they end it recovers.
 func TestMarksSlowDown(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		p := newPair(t, ca.MBECN, qos.Raw)
 		defer p.close()
 		var arrived atomic.Int64
@@ -136,7 +137,7 @@ func TestMarksSlowDown(t *testing.T) {
 }
 
 func TestQueueBound(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		for _, size := range []int{100, 1400, 9000} {
 			p := newPair(t, ca.MBECN, qos.Raw)
 			p.mtu.Store(9000)
@@ -163,7 +164,7 @@ func TestQueueBound(t *testing.T) {
 
 // What was sent before Close still arrives, and then the end.
 func TestCloseLingers(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		p := newPair(t, ca.MBECN, qos.Raw)
 		defer p.close()
 		var k sink
@@ -185,7 +186,7 @@ func TestCloseLingers(t *testing.T) {
 
 // But not for ever.
 func TestLingerEnds(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		p := newPair(t, ca.MBECN, qos.Raw)
 		defer p.close()
 		var k sink
@@ -228,7 +229,7 @@ func (e *echo) Event(layer.Event) {}
 // grow the stack; pacing sees to it that it takes time.
 func TestEchoFromWithin(t *testing.T) {
 	for _, policy := range []ca.Policy{ca.None, ca.MBECN} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			p := newPair(t, policy, qos.Raw)
 			defer p.close()
 			p.mute.Store(true)
@@ -257,7 +258,7 @@ func (c *closer) Packets(pkts []*packet.Buffer) {
 }
 
 func TestCloseFromWithin(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		p := newPair(t, ca.MBECN, qos.Raw)
 		defer p.close()
 		var k sink

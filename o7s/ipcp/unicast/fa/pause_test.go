@@ -5,9 +5,9 @@ package fa
 import (
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"o7gw/o7s/bubble"
 	"o7gw/o7s/ipcp/unicast/ca"
 	"o7gw/o7s/packet"
 	"o7gw/o7s/qos"
@@ -15,7 +15,7 @@ import (
 
 // A user who waits while the flow is paused loses nothing, however fast he is.
 func TestPausedLosesNothing(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		p := newPair(t, ca.MBECN, qos.Raw)
 		defer p.close()
 		f := p.client.(*flow)
@@ -45,7 +45,7 @@ func TestPausedFlowEnds(t *testing.T) {
 		func(p *pair) { p.a.Close() },
 		func(p *pair) { p.accepted.Close() },
 	} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			p := newPair(t, ca.MBECN, qos.Raw)
 			defer p.close()
 			f := p.client.(*flow)

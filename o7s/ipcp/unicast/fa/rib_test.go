@@ -5,9 +5,9 @@ package fa
 import (
 	"slices"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"o7gw/o7s/bubble"
 	"o7gw/o7s/ipcp/unicast/ca"
 	"o7gw/o7s/qos"
 )
@@ -24,7 +24,7 @@ var labels = []string{
 }
 
 func TestRIB(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		p := newPair(t, ca.MBECN, qos.Raw)
 		defer p.close()
 		p.client.Send(buffers("abc", "d"))
@@ -86,7 +86,7 @@ func TestRIB(t *testing.T) {
 
 // Without congestion avoidance that part is left out.
 func TestRIBWithoutCA(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		p := newPair(t, ca.None, qos.Raw)
 		defer p.close()
 		e, _ := p.a.RIB().Entry("64")
