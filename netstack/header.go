@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package netstack
+
+import (
+	"encoding/binary"
+	"net/netip"
+)
+
+// IP protocol numbers.
+const (
+	protoICMP4 = 1
+	protoTCP   = 6
+	protoUDP   = 17
+	protoICMP6 = 58
+	// extension stands for all IPv6 extension headers: gVisor reads them.
+	extension = 255
+)
+
+// Lengths of headers, bytes.
+const (
+	ip4Len = 20
+	ip6Len = 40
+	udpLen = 8
+)
+
+// ipHeader is what this package needs of the header of a packet.
+type ipHeader struct {
+	v6       bool
+	fragment bool
+	proto    uint8
+	tos      uint8
+	len      int // bytes of the header
+	total    int // bytes of the packet, without padding behind it
+	src, dst netip.Addr
+}
+
+// parseIP reads an IPv4 or IPv6 header and checks its lengths.
+func parseIP(p []byte) (h ipHeader, ok bool) {
+	if len(p) < ip4Len {
+		return h, false
+	}
+	switch p[0] >> 4 {
+	case 4:
+		h.len, h.total = int(p[0]&15)*4, int(binary.BigEndian.Uint16(p[2:]))
+		if h.len < ip4Len || h.total < h.len || h.total > len(p) {
+			return h, false
+		}
+		h.tos, h.proto = p[1], p[9]
+		h.fragment = binary.BigEndian.Uint16(p[6:])&0x3fff != 0
+		h.src, h.dst = netip.AddrFrom4([4]byte(p[12:])), netip.AddrFrom4([4]byte(p[16:]))
+	case 6:
+		if len(p) < ip6Len {
+			return h, false
+		}
+		h.v6, h.len, h.total = true, ip6Len, ip6Len+int(binary.BigEndian.Uint16(p[4:]))
+		if h.total > len(p) {
+			return h, false
+		}
+		h.tos, h.proto = p[0]<<4|p[1]>>4, p[6]
+		switch h.proto {
+		case 0, 43, 44, 60:
+			h.proto = extension
+		}
+		h.src, h.dst = netip.AddrFrom16([16]byte(p[8:])), netip.AddrFrom16([16]byte(p[24:]))
+		if h.src.Is4In6() || h.dst.Is4In6() {
+			return h, false
+		}
+	default:
+		return h, false
+	}
+	return h, true
+}
+
+// sum adds p, as 16-bit numbers, to a checksum that is not folded.
+func sum(p []byte, s uint64) uint64 {
+	for len(p) >= 8 {
+		v := binary.BigEndian.Uint64(p)
+		s += v>>32 + v&0xffffffff
+		p = p[8:]
+	}
+	for len(p) >= 2 {
+		s += uint64(binary.BigEndian.Uint16(p))
+		p = p[2:]
+	}
+	if len(p) > 0 {
+		s += uint64(p[0]) << 8
+	}
+	return s
+}
+
+// fold makes a checksum of 16 bits.
+func fold(s uint64) uint16 {
+	for s > 0xffff {
+		s = s>>16 + s&0xffff
+	}
+	return uint16(s)
+}
+
+// pseudo returns the sum of the pseudo header (RFC 768, RFC 8200 §8.1).
+func pseudo(src, dst netip.Addr, proto uint8, n int) uint64 {
+	s := uint64(proto) + uint64(n)
+	if src.Is4() {
+		a, b := src.As4(), dst.As4()
+		return sum(b[:], sum(a[:], s))
+	}
+	a, b := src.As16(), dst.As16()
+	return sum(b[:], sum(a[:], s))
+}
+
+// hopLimit is the TTL of packets made here.
+const hopLimit = 64
+
+// putIP writes a header without options into b, which has ip4Len or ip6Len
+// bytes, for n bytes behind it. dontFragment and id matter to IPv4 only.
+func putIP(b []byte, src, dst netip.Addr, proto, tos uint8, n int) {
+	if src.Is4() {
+		b[0], b[1] = 0x45, tos
+		binary.BigEndian.PutUint16(b[2:], uint16(ip4Len+n))
+		clear(b[4:8])
+		b[6] = 0x40 // don't fragment
+		b[8], b[9], b[10], b[11] = hopLimit, proto, 0, 0
+		s, d := src.As4(), dst.As4()
+		copy(b[12:], s[:])
+		copy(b[16:], d[:])
+		binary.BigEndian.PutUint16(b[10:], ^fold(sum(b[:ip4Len], 0)))
+		return
+	}
+	b[0], b[1], b[2], b[3] = 6<<4|tos>>4, tos<<4, 0, 0
+	binary.BigEndian.PutUint16(b[4:], uint16(n))
+	b[6], b[7] = proto, hopLimit
+	s, d := src.As16(), dst.As16()
+	copy(b[8:], s[:])
+	copy(b[24:], d[:])
+}
+
+// ipLen returns the length of a header without options.
+func ipLen(a netip.Addr) int {
+	if a.Is4() {
+		return ip4Len
+	}
+	return ip6Len
+}

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+// Package netstack turns packets of a TUN device into TCP connections and UDP
+// datagrams, and back: TCP by gVisor, UDP and ICMP by its own, since they need
+// no state here.
+//
+//	device ─ batch ─┬ TCP, fragments ─▶ gVisor ─▶ TCPRequest, Conn
+//	                ├ UDP ─▶ Config.UDP
+//	                └ ICMP echo ─▶ reply, or unreachable
+//	gVisor, SendUDP, ICMP ─▶ output ─ batch ─▶ Writer
+//
+// Every destination address is taken: what the routes of the host send to the
+// device ends here. The package knows nothing of Ouroboros.
+//
+// Start with New.
+package netstack
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
+	"gvisor.dev/gvisor/pkg/tcpip/network/ipv6"
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
+
+	"o7gw/o7s/packet"
+)
+
+// Device is where packets come from; *tun.Device is one.
+type Device interface {
+	// Wait blocks until Read has something to read; Ready reports whether it
+	// has.
+	Wait() error
+	Ready() bool
+	// Room returns the room, in bytes, that buffers for Read need.
+	Room() int
+	// Read fills some of at least 128 empty buffers.
+	Read(bufs []*packet.Buffer) (int, error)
+}
+
+// Writer takes packets for the device; one goroutine at a time uses it. It
+// takes the buffers and clears the slice.
+type Writer interface {
+	Write(pkts []*packet.Buffer)
+}
+
+// Config configures a Stack.
+type Config struct {
+	Device    Device
+	NewWriter func() Writer
+	MTU       int // of the device, bytes
+
+	// TCP is called for each admitted connection attempt, on a goroutine of
+	// its own, which Close waits for.
+	TCP func(*TCPRequest)
+	// UDP takes datagrams, in batches, on the goroutine that reads the device;
+	// it owns the buffers, not the slice, and must not block.
+	UDP func([]Datagram)
+	// Echo reports whether a ping to the address is answered.
+	Echo func(dst netip.Addr) bool
+
+	Limits Limits
+	Log    *slog.Logger
+}
+
+// Limits bound the work in flight; 0 is the default.
+type Limits struct {
+	HalfOpen          int // connection attempts that are neither accepted nor refused: 1024
+	HalfOpenPerSource int // of one address: 256
+	Conns             int // accepted connections: 16384
+	ConnsPerSource    int // of one address: 16384
+}
+
+func (l *Limits) fill() {
+	for _, f := range []struct {
+		n   *int
+		def int
+	}{{&l.HalfOpen, 1024}, {&l.HalfOpenPerSource, 256}, {&l.Conns, 16384}, {&l.ConnsPerSource, 16384}} {
+		if *f.n == 0 {
+			*f.n = f.def
+		}
+	}
+}
+
+// Stats are the totals of a Stack.
+type Stats struct {
+	HalfOpen   int    `json:"half_open"`
+	Conns      int    `json:"connections"`
+	Accepted   uint64 `json:"accepted_connections"`
+	Refused    uint64 `json:"refused_connections"`
+	Limited    uint64 `json:"limited_connections"` // attempts beyond the limits
+	RxPackets  uint64 `json:"rx_packets"`
+	RxBytes    uint64 `json:"rx_bytes"`
+	TxPackets  uint64 `json:"tx_packets"`
+	TxBytes    uint64 `json:"tx_bytes"`
+	Malformed  uint64 `json:"malformed_packets"`
+	Unhandled  uint64 `json:"unhandled_packets"` // protocols that are not carried
+	Echoes     uint64 `json:"answered_echoes"`
+	ICMPErrors uint64 `json:"icmp_errors"` // sent
+	Retransmit uint64 `json:"tcp_retransmits"`
+}
+
+// Stack is a running TCP/IP.
+type Stack struct {
+	cfg   Config
+	stack *stack.Stack
+	link  *link
+	out   *output
+	lim   *limiter
+	icmp  rateLimit
+
+	ctx    context.Context // ends with Close
+	cancel context.CancelFunc
+	wg     sync.WaitGroup // the reader, and calls of Config.TCP
+	once   sync.Once
+	closed atomic.Bool
+
+	pendingMu sync.Mutex
+	pending   map[stack.TransportEndpointID]*TCPRequest
+
+	conns      connSet
+	datagrams  []Datagram // of the batch being read
+	fragmentID atomic.Uint32
+
+	accepted, refused, rxPackets, rxBytes, malformed, unhandled, echoes, icmpErrors atomic.Uint64
+}
+
+// nic is the number of the only interface of the stack.
+const nic = tcpip.NICID(1)
+
+const (
+	// timeWait is how long a closed connection is remembered: segments do not
+	// stay longer between the kernel and us.
+	timeWait = time.Second
+	// finWait is how long a half-closed connection of nobody waits for its
+	// other half.
+	finWait = 60 * time.Second
+	// maxBuffer is the limit of the automatic tuning of socket buffers, bytes.
+	maxBuffer = 6 << 20
+	// firstBuffer is where it begins, bytes.
+	firstBuffer = 256 << 10
+)
+
+// New starts a stack on the device; it ends when the device is closed, or with
+// Close.
+func New(cfg Config) (*Stack, error) {
+	cfg.Limits.fill()
+	s := &Stack{cfg: cfg, pending: map[stack.TransportEndpointID]*TCPRequest{}, lim: newLimiter(cfg.Limits)}
+	s.out = newOutput(cfg.NewWriter())
+	s.link = &link{mtu: uint32(cfg.MTU), out: s.out}
+	s.stack = stack.New(stack.Options{
+		NetworkProtocols:   []stack.NetworkProtocolFactory{ipv4.NewProtocol, ipv6.NewProtocol},
+		TransportProtocols: []stack.TransportProtocolFactory{tcp.NewProtocolCUBIC, udp.NewProtocol},
+	})
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	if err := s.configure(); err != nil {
+		s.cancel()
+		s.stack.Destroy()
+		return nil, err
+	}
+	s.wg.Go(s.read)
+	return s, nil
+}
+
+// configure makes the interface and sets what connections inherit.
+func (s *Stack) configure() error {
+	sack, moderate := tcpip.TCPSACKEnabled(true), tcpip.TCPModerateReceiveBufferOption(true)
+	wait, fin := tcpip.TCPTimeWaitTimeoutOption(timeWait), tcpip.TCPLingerTimeoutOption(finWait)
+	send := tcpip.TCPSendBufferSizeRangeOption{Min: tcp.MinBufferSize, Default: firstBuffer, Max: maxBuffer}
+	receive := tcpip.TCPReceiveBufferSizeRangeOption{Min: tcp.MinBufferSize, Default: firstBuffer, Max: maxBuffer}
+	for _, opt := range []tcpip.SettableTransportProtocolOption{&sack, &moderate, &wait, &fin, &send, &receive} {
+		if err := s.stack.SetTransportProtocolOption(tcp.ProtocolNumber, opt); err != nil {
+			return fmt.Errorf("configure TCP: %v", err)
+		}
+	}
+	if err := s.stack.CreateNIC(nic, s.link); err != nil {
+		return fmt.Errorf("create interface: %v", err)
+	}
+	if err := s.stack.SetPromiscuousMode(nic, true); err != nil {
+		return fmt.Errorf("take all addresses: %v", err)
+	}
+	if err := s.stack.SetSpoofing(nic, true); err != nil {
+		return fmt.Errorf("use all addresses: %v", err)
+	}
+	s.stack.SetRouteTable([]tcpip.Route{
+		{Destination: header.IPv4EmptySubnet, NIC: nic},
+		{Destination: header.IPv6EmptySubnet, NIC: nic},
+	})
+	s.forward()
+	return nil
+}
+
+// Close ends all connections and returns when nothing of the stack is left. It
+// does not close the device, but waits until its reader has left it: close the
+// device first.
+func (s *Stack) Close() error {
+	s.once.Do(func() {
+		s.pendingMu.Lock()
+		s.closed.Store(true) // nothing is admitted from now on
+		s.pendingMu.Unlock()
+		s.cancel()
+		s.conns.reset()
+		s.wg.Wait()
+		s.stack.Close()
+		s.stack.Wait()
+		s.stack.Destroy()
+	})
+	return nil
+}
+
+// Stats returns the totals.
+func (s *Stack) Stats() Stats {
+	half, conns, limited := s.lim.counts()
+	return Stats{
+		HalfOpen: half, Conns: conns, Limited: limited,
+		Accepted: s.accepted.Load(), Refused: s.refused.Load(),
+		RxPackets: s.rxPackets.Load(), RxBytes: s.rxBytes.Load(),
+		TxPackets: s.out.packets.Load(), TxBytes: s.out.bytes.Load(),
+		Malformed: s.malformed.Load(), Unhandled: s.unhandled.Load(),
+		Echoes: s.echoes.Load(), ICMPErrors: s.icmpErrors.Load(),
+		Retransmit: s.stack.Stats().TCP.Retransmits.Value(),
+	}
+}

@@ -1,0 +1,434 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+//go:build linux
+
+package netstack_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"flag"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"o7gw/gateway/echo"
+	"o7gw/gateway/tun"
+	"o7gw/netstack"
+	"o7gw/o7s/packet"
+)
+
+const inNamespace = "O7GW_TEST_IN_NAMESPACE"
+
+// TestMain runs the tests again in a network namespace of their own.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if os.Geteuid() != 0 || os.Getenv(inNamespace) != "" {
+		code := m.Run()
+		if err := goleak.Find(); err != nil && code == 0 {
+			os.Stderr.WriteString(err.Error())
+			code = 1
+		}
+		os.Exit(code)
+	}
+	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
+	cmd.Env = append(os.Environ(), inNamespace+"=1")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Run(); err != nil {
+		os.Exit(1)
+	}
+}
+
+// world is a stack behind a TUN device of this namespace.
+type world struct {
+	*netstack.Stack
+	dev *tun.Device
+}
+
+var (
+	served4 = netip.MustParseAddr("198.18.0.5")
+	served6 = netip.MustParseAddr("fd00:18::5")
+)
+
+func begin(t testing.TB, cfg netstack.Config) *world {
+	t.Helper()
+	if os.Getenv(inNamespace) == "" {
+		t.Skip("needs root: makes TUN devices in a network namespace")
+	}
+	dev, err := tun.Open("ns%d", 65520)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := dev.SetAddrs([]netip.Prefix{netip.MustParsePrefix("10.9.0.1/24"), netip.MustParsePrefix("fd00:9::1/64")}); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range []string{"198.18.0.0/15", "fd00:18::/64"} {
+		if err := dev.AddRoute(netip.MustParsePrefix(p)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cfg.Device, cfg.NewWriter, cfg.MTU = dev, func() netstack.Writer { return dev.NewWriter() }, 65520
+	cfg.Log = slog.New(slog.DiscardHandler)
+	if cfg.TCP == nil {
+		cfg.TCP = func(r *netstack.TCPRequest) { r.Refuse() }
+	}
+	s, err := netstack.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{s, dev}
+	t.Cleanup(func() {
+		dev.Close()
+		s.Close()
+	})
+	return w
+}
+
+func both(t *testing.T, f func(t *testing.T, dst netip.Addr)) {
+	t.Run("IPv4", func(t *testing.T) { f(t, served4) })
+	t.Run("IPv6", func(t *testing.T) { f(t, served6) })
+}
+
+func at(a netip.Addr, port uint16) string { return netip.AddrPortFrom(a, port).String() }
+
+// echoTCP accepts everything and echoes until the client's finish.
+func echoTCP(r *netstack.TCPRequest) {
+	c, err := r.Accept()
+	if err != nil {
+		return
+	}
+	defer c.Close()
+	var bufs [64]*packet.Buffer
+	for {
+		n, err := c.ReadBatch(bufs[:], 1400)
+		if err != nil {
+			return
+		}
+		if c.WriteBatch(bufs[:n]) != nil {
+			return
+		}
+	}
+}
+
+func TestEcho(t *testing.T) {
+	begin(t, netstack.Config{TCP: echoTCP})
+	both(t, func(t *testing.T, dst netip.Addr) {
+		c, err := net.Dial("tcp", at(dst, 80))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		data := make([]byte, 20<<20)
+		rand.NewChaCha8([32]byte{2}).Read(data)
+		go func() {
+			c.Write(data)
+			c.(*net.TCPConn).CloseWrite()
+		}()
+		got, err := io.ReadAll(c)
+		if err != nil || sha256.Sum256(got) != sha256.Sum256(data) {
+			t.Errorf("%d bytes of %d, %v", len(got), len(data), err)
+		}
+	})
+}
+
+// TestRefuse: the client is not connected before Accept, and a refusal is a
+// reset.
+func TestRefuse(t *testing.T) {
+	w := begin(t, netstack.Config{TCP: func(r *netstack.TCPRequest) {
+		if r.Dst.Port() == 1 {
+			r.Refuse()
+		} else {
+			r.Unreachable()
+		}
+	}})
+	both(t, func(t *testing.T, dst netip.Addr) {
+		if _, err := net.Dial("tcp", at(dst, 1)); !errors.Is(err, syscall.ECONNREFUSED) {
+			t.Errorf("refused: %v", err)
+		}
+		if _, err := net.Dial("tcp", at(dst, 2)); !errors.Is(err, syscall.EHOSTUNREACH) && !errors.Is(err, syscall.EACCES) {
+			t.Errorf("unreachable: %v", err)
+		}
+	})
+	if s := w.Stats(); s.Refused != 4 || s.HalfOpen != 0 || s.Conns != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// TestResets: aborts pass in both directions.
+func TestResets(t *testing.T) {
+	errs := make(chan error, 1)
+	begin(t, netstack.Config{TCP: func(r *netstack.TCPRequest) {
+		c, err := r.Accept()
+		if err != nil {
+			return
+		}
+		var b [1]*packet.Buffer
+		if _, err = c.ReadBatch(b[:], 100); err == nil {
+			quit := b[0].Bytes()[0] == 'q'
+			b[0].Release()
+			if quit {
+				c.Reset()
+				return
+			}
+			c.Write([]byte("y")) // the client aborts a connection that both know
+			_, err = c.ReadBatch(b[:], 100)
+		}
+		c.Close()
+		errs <- err
+	}})
+	both(t, func(t *testing.T, dst netip.Addr) {
+		c, err := net.Dial("tcp", at(dst, 80))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Write([]byte("q"))
+		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("the stack aborted, the client sees %v", err)
+		}
+		c.Close()
+		if c, err = net.Dial("tcp", at(dst, 80)); err != nil {
+			t.Fatal(err)
+		}
+		c.Write([]byte("x"))
+		c.Read(make([]byte, 1))
+		c.(*net.TCPConn).SetLinger(0)
+		c.Close()
+		if err := <-errs; !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("the client aborted, the stack sees %v", err)
+		}
+	})
+}
+
+func TestUDP(t *testing.T) {
+	var w *world
+	ready := make(chan struct{})
+	w = begin(t, netstack.Config{UDP: func(d []netstack.Datagram) {
+		<-ready
+		for i := range d {
+			if d[i].Dst.Port() == 9 {
+				w.UDPUnreachable(d[i])
+			}
+			d[i].Src, d[i].Dst = d[i].Dst, d[i].Src
+		}
+		w.SendUDP(d)
+	}})
+	close(ready)
+	both(t, func(t *testing.T, dst netip.Addr) {
+		c, err := net.Dial("udp", at(dst, 7))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		c.SetDeadline(time.Now().Add(10 * time.Second))
+		buf := make([]byte, 65536)
+		for _, n := range []int{0, 1, 1000, 9000, 65400, 65507} {
+			if dst.Is6() && n > 65487 {
+				n = 65487
+			}
+			data := bytes.Repeat([]byte{byte(n)}, n)
+			if _, err := c.Write(data); err != nil {
+				t.Fatalf("%d bytes: %v", n, err)
+			}
+			k, err := c.Read(buf)
+			if err != nil || !bytes.Equal(buf[:k], data) {
+				t.Fatalf("%d bytes came back of %d: %v", k, n, err)
+			}
+		}
+		refused, err := net.Dial("udp", at(dst, 9))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer refused.Close()
+		refused.Write([]byte("x"))
+		refused.SetDeadline(time.Now().Add(10 * time.Second))
+		for err == nil { // the datagram comes back, too
+			_, err = refused.Read(buf)
+		}
+		if !errors.Is(err, syscall.ECONNREFUSED) {
+			t.Errorf("unreachable port: %v", err)
+		}
+	})
+}
+
+func TestPing(t *testing.T) {
+	begin(t, netstack.Config{Echo: func(a netip.Addr) bool { return a == served4 || a == served6 }})
+	both(t, func(t *testing.T, dst netip.Addr) {
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		for i, size := range []int{0, 56, 8000} {
+			if _, err := echo.Ping(ctx, dst, size, i); err != nil {
+				t.Errorf("%d bytes: %v", size, err)
+			}
+		}
+		short, stop := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer stop()
+		if _, err := echo.Ping(short, dst.Next(), 56, 9); err == nil {
+			t.Error("somebody answered for an address that is not served")
+		}
+	})
+}
+
+// TestLimits: what is too much is not answered, and what ends makes room.
+func TestLimits(t *testing.T) {
+	var mu sync.Mutex
+	var waiting []*netstack.TCPRequest
+	got := make(chan struct{}, 10)
+	w := begin(t, netstack.Config{Limits: netstack.Limits{HalfOpen: 8, HalfOpenPerSource: 2}, TCP: func(r *netstack.TCPRequest) {
+		mu.Lock()
+		waiting = append(waiting, r)
+		mu.Unlock()
+		got <- struct{}{}
+		<-r.Context().Done()
+	}})
+	for range 5 {
+		go func() {
+			d := net.Dialer{Timeout: 300 * time.Millisecond}
+			if c, err := d.Dial("tcp", at(served4, 80)); err == nil {
+				c.Close()
+			}
+		}()
+	}
+	<-got
+	<-got
+	for w.Stats().Limited < 3 {
+		time.Sleep(time.Millisecond)
+	}
+	if s := w.Stats(); s.HalfOpen != 2 {
+		t.Errorf("%+v", s)
+	}
+	mu.Lock()
+	for _, r := range waiting {
+		r.Refuse()
+	}
+	mu.Unlock()
+	if s := w.Stats(); s.HalfOpen != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestStartStop(t *testing.T) {
+	for range 100 {
+		dev, err := tun.Open("st%d", 65520)
+		if os.Getenv(inNamespace) == "" {
+			t.Skip("needs root: makes TUN devices in a network namespace")
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := netstack.New(netstack.Config{Device: dev, NewWriter: func() netstack.Writer { return dev.NewWriter() }, MTU: 65520, Log: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		dev.Close()
+		s.Close()
+	}
+}
+
+func BenchmarkUpload(b *testing.B) { throughput(b, true) }
+
+func BenchmarkDownload(b *testing.B) { throughput(b, false) }
+
+// throughput moves a GiB from or to a kernel client.
+func throughput(b *testing.B, up bool) {
+	const size = 1 << 30
+	begin(b, netstack.Config{TCP: func(r *netstack.TCPRequest) {
+		c, err := r.Accept()
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		var bufs [64]*packet.Buffer
+		if up {
+			for total := 0; total < size; {
+				n, err := c.ReadBatch(bufs[:], 1400)
+				if err != nil {
+					return
+				}
+				for _, p := range bufs[:n] {
+					total += p.Len()
+				}
+				packet.ReleaseBatch(bufs[:n])
+			}
+			return
+		}
+		for total := 0; total < size; {
+			packet.GetBatch(bufs[:], 1400)
+			for _, p := range bufs {
+				p.SetLen(1400)
+				total += 1400
+			}
+			if c.WriteBatch(bufs[:]) != nil {
+				return
+			}
+		}
+	}})
+	buf := make([]byte, 1<<18)
+	b.SetBytes(size)
+	b.ReportAllocs()
+	for b.Loop() {
+		c, err := net.Dial("tcp", at(served4, 80))
+		if err != nil {
+			b.Fatal(err)
+		}
+		if up {
+			for n := 0; n < size; n += len(buf) {
+				if _, err := c.Write(buf); err != nil {
+					b.Fatal(err)
+				}
+			}
+		}
+		for {
+			if _, err := c.Read(buf); err != nil {
+				break
+			}
+		}
+		c.Close()
+	}
+}
+
+func BenchmarkRequestResponse(b *testing.B) {
+	begin(b, netstack.Config{TCP: echoTCP})
+	c, err := net.Dial("tcp", at(served4, 80))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer c.Close()
+	var p [1]byte
+	b.ReportAllocs()
+	for b.Loop() {
+		c.Write(p[:])
+		if _, err := c.Read(p[:]); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkConnections(b *testing.B) {
+	begin(b, netstack.Config{TCP: echoTCP})
+	var p [1]byte
+	b.ReportAllocs()
+	for b.Loop() {
+		c, err := net.Dial("tcp", at(served4, 80))
+		if err != nil {
+			b.Fatal(err)
+		}
+		c.Write(p[:])
+		if _, err := c.Read(p[:]); err != nil {
+			b.Fatal(err)
+		}
+		c.Close()
+	}
+}
