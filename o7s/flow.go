@@ -107,8 +107,11 @@ func (f *Flow) WriteBatch(pkts []*packet.Buffer) error {
 
 // Receive hands all packets, and the events of the flow, to r from now on;
 // calls that read fail. r is called on the goroutine that has the packets, one
-// call at a time, and must not block; it may write to flows and close them. It
-// sees no keepalives, and the peer timeout as layer.Closed. Once per flow.
+// call at a time, and must not block. It may write to flows, and close its own:
+// Close then does not wait, and the Stack sees to it that everything is delivered,
+// within SetLinger, and within two seconds once the Stack is closed. Other reliable flows
+// it closes on another goroutine, or after SetLinger(0). It sees no keepalives,
+// and the peer timeout as layer.Closed. Once per flow.
 func (f *Flow) Receive(r layer.Receiver) {
 	if err := f.f.Receive(r); err != nil {
 		r.Event(layer.Closed)
@@ -133,7 +136,8 @@ func (f *Flow) CloseWrite() error {
 // Close ends the flow. The peer reads what was written, then io.EOF. Calls
 // under way return net.ErrClosed. On a reliable flow it waits until everything
 // is delivered, within SetLinger and the write deadline, and returns an error if
-// that is not sure. Idempotent.
+// that is not sure; not while a receiver of this flow is being called, see Receive.
+// Idempotent.
 func (f *Flow) Close() error {
 	f.stack.forget(f)
 	if err := f.f.Close(); err != nil {

@@ -47,11 +47,35 @@ func (f *Flow) CloseWrite() error {
 // Close ends the flow: the peer reads what was written, and then the end.
 // Calls under way return net.ErrClosed. On a reliable flow it waits until the
 // peer has everything, see SetLinger, and returns an error if that is not
-// sure. Idempotent.
+// sure; only while the flow's receiver is being called the Host waits in its stead,
+// since what the peer has taken is told through that very call. Idempotent.
 func (f *Flow) Close() error {
 	if f.closed.Swap(true) {
 		return nil
 	}
+	if l, waits := f.low.(*frcpLower); waits && f.beingPushed() {
+		l.shut()
+		if f.host.adopt(f) {
+			return nil
+		}
+		f.SetLinger(0) // the Host is closing, and waits for this call
+	}
+	return f.end()
+}
+
+// beingPushed reports whether the receiver of the flow is being called. If so it is
+// called no more.
+func (f *Flow) beingPushed() bool {
+	p := f.pusher.Load()
+	if p == nil || !p.in.Busy() {
+		return false
+	}
+	p.in.Close()
+	return true
+}
+
+// end is Close after the flow was marked as closed.
+func (f *Flow) end() error {
 	var err error
 	limit := time.Duration(f.linger.Load())
 	switch l := f.low.(type) {

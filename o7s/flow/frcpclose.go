@@ -24,14 +24,19 @@ func (l *frcpLower) finish() {
 	l.pumpLocked(false)
 }
 
+// shut ends the calls of the user.
+func (l *frcpLower) shut() {
+	l.isClosed.Store(true)
+	l.wakeReaders()
+	l.wakeWriters()
+}
+
 // linger waits until the peer has everything that was written, at most as long
 // as nothing moves for limit, while stop returns nil, and until the write
 // deadline.
 // Calls under way end, and what arrives is thrown away.
 func (l *frcpLower) linger(limit time.Duration, stop func() error) error {
-	l.isClosed.Store(true)
-	l.wakeReaders()
-	l.wakeWriters()
+	l.shut()
 	if limit <= 0 {
 		return nil
 	}

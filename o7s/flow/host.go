@@ -4,7 +4,9 @@ package flow
 
 import (
 	"container/heap"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,7 +16,8 @@ import (
 
 // Host serves the flows of a process with two goroutines, both started when
 // they are needed first: one sends keepalives and watches the peer timeouts,
-// one moves the packets of rings in push mode.
+// one moves the packets of rings in push mode. Besides there is one for each reliable
+// flow that was closed within its receiver, until it is done.
 type Host struct {
 	mu     sync.Mutex
 	closed bool
@@ -24,10 +27,35 @@ type Host struct {
 	done   sync.WaitGroup
 	poll   *ring.Poller
 	pushes bool // there are receivers of users
+	// orphans are flows that their users have closed and that may have something to
+	// deliver yet, each with a goroutine.
+	orphans map[*Flow]struct{}
+	adopted sync.WaitGroup
 }
 
 // NewHost returns a Host. Close ends it.
-func NewHost() *Host { return &Host{quit: make(chan struct{})} }
+func NewHost() *Host { return &Host{quit: make(chan struct{}), orphans: make(map[*Flow]struct{})} }
+
+// orphanTime is how long flows that were closed within their receivers may go on
+// when the Host closes.
+const orphanTime = 2 * time.Second
+
+// adopt ends a flow in the stead of its user. It reports false if the Host is closed.
+func (h *Host) adopt(f *Flow) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return false
+	}
+	h.orphans[f] = struct{}{}
+	h.adopted.Go(func() {
+		_ = f.end() // there is nobody to tell
+		h.mu.Lock()
+		delete(h.orphans, f)
+		h.mu.Unlock()
+	})
+	return true
+}
 
 // Close ends the goroutines and waits for them. The flows should be closed
 // before.
@@ -38,9 +66,14 @@ func (h *Host) Close() error {
 		return nil
 	}
 	h.closed = true
-	close(h.quit)
 	poll := h.poll
+	orphans := slices.Collect(maps.Keys(h.orphans))
 	h.mu.Unlock()
+	for _, f := range orphans {
+		f.SetWriteDeadline(time.Now().Add(orphanTime))
+	}
+	h.adopted.Wait()
+	close(h.quit)
 	if poll != nil {
 		poll.Close()
 	}

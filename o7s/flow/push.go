@@ -21,9 +21,9 @@ type pusher struct {
 // Receive hands all packets to r from now on, run to completion: on the
 // goroutine of the layer, or that of the Host's poller for a ring. r sees no
 // keepalives; the death of the peer is layer.Closed. Once. Calls that read
-// fail with ErrPushed from now on. r may call Close, but not close the Host; on
-// a reliable flow only after SetLinger(0), or on another goroutine: else Close
-// waits for packets that come through r.
+// fail with ErrPushed from now on. r may call Close, which then does not wait, but
+// not close the Host. Other reliable flows it may close with SetLinger(0), or on
+// another goroutine: their packets may come through the one that calls r.
 func (f *Flow) Receive(r layer.Receiver) error {
 	p := new(pusher)
 	if !f.pusher.CompareAndSwap(nil, p) {

@@ -142,6 +142,13 @@ func (i *Inbox) Close() {
 	packet.ReleaseBatch(q)
 }
 
+// Busy reports whether a call of the receiver is under way.
+func (i *Inbox) Busy() bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.busy
+}
+
 // Dropped returns how many packets came too early or too fast to be kept.
 func (i *Inbox) Dropped() uint64 {
 	i.mu.Lock()
