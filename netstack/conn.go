@@ -3,153 +3,206 @@
 package netstack
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"sync"
 	"syscall"
+	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
-	"gvisor.dev/gvisor/pkg/tcpip/adapters/gonet"
 	"gvisor.dev/gvisor/pkg/waiter"
 
 	"o7gw/o7s/packet"
 )
 
 // Conn is a TCP connection of a client. Beside the methods of net.Conn it has
-// fast ones, ReadBatch and WriteBatch, of which one goroutine each may be used;
-// those know no deadlines.
+// ReadBatch and WriteBatch, which hold no buffer while they wait. It holds
+// little memory while nothing is on the way.
 type Conn struct {
-	*gonet.TCPConn
-	s   *Stack
-	ep  tcpip.Endpoint
-	wq  waiter.Queue
-	src netip.AddrPort
+	s        *Stack
+	ep       tcpip.Endpoint
+	wq       waiter.Queue
+	src, dst netip.AddrPort
 
+	// Each of the two wakes one goroutine, which holds the lock.
 	readEntry, writeEntry waiter.Entry
 	readable, writable    chan struct{}
+
+	readMu sync.Mutex
+	in     batchWriter
+	inOne  tcpip.SliceWriter
+
+	writeMu sync.Mutex
+	out     batchReader
+	outOne  bytes.Reader
+
+	readEnd, writeEnd deadline
 
 	once   sync.Once
 	closed chan struct{}
 }
 
+var _ net.Conn = (*Conn)(nil)
+
+func newConn(s *Stack, src, dst netip.AddrPort) *Conn {
+	return &Conn{s: s, src: src, dst: dst, closed: make(chan struct{})}
+}
+
+// start takes the endpoint, which is connected.
+func (c *Conn) start(ep tcpip.Endpoint) {
+	c.ep = ep
+	o := ep.SocketOptions()
+	o.SetDelayOption(false)
+	o.SetKeepAlive(true)
+	idle, interval := tcpip.KeepaliveIdleOption(keepaliveIdle), tcpip.KeepaliveIntervalOption(keepaliveInterval)
+	ep.SetSockOpt(&idle)
+	ep.SetSockOpt(&interval)
+	ep.SetSockOptInt(tcpip.KeepaliveCountOption, keepaliveCount)
+	c.readEntry, c.readable = waiter.NewChannelEntry(waiter.ReadableEvents | waiter.EventErr | waiter.EventHUp)
+	c.writeEntry, c.writable = waiter.NewChannelEntry(waiter.WritableEvents | waiter.EventErr | waiter.EventHUp)
+	c.wq.EventRegister(&c.readEntry)
+	c.wq.EventRegister(&c.writeEntry)
+	c.readEnd.start()
+	c.writeEnd.start()
+}
+
+// await waits for an event, a deadline, or Close.
+func (c *Conn) await(op string, event chan struct{}, end *deadline) error {
+	select {
+	case <-event:
+		return nil
+	case <-c.closed:
+		return opError(op, net.ErrClosed)
+	case <-end.wait():
+		return opError(op, os.ErrDeadlineExceeded)
+	}
+}
+
+// ready reports what forbids to begin an operation.
+func (c *Conn) ready(op string, end *deadline) error {
+	select {
+	case <-c.closed:
+		return opError(op, net.ErrClosed)
+	case <-end.wait():
+		return opError(op, os.ErrDeadlineExceeded)
+	default:
+		return nil
+	}
+}
+
+// Read reads; io.EOF says that the client has finished.
+func (c *Conn) Read(p []byte) (int, error) {
+	c.readMu.Lock()
+	defer c.readMu.Unlock()
+	if err := c.ready("read", &c.readEnd); err != nil || len(p) == 0 {
+		return 0, err
+	}
+	c.inOne = p
+	n, err := c.readLocked(&c.inOne)
+	c.inOne = nil
+	return n, err
+}
+
 // ReadBatch waits for data, without holding a buffer meanwhile, and returns it
 // in buffers with at most size bytes each, in bufs[:n]. The caller owns them.
-// io.EOF: the client has finished.
+// io.EOF says that the client has finished.
 func (c *Conn) ReadBatch(bufs []*packet.Buffer, size int) (n int, err error) {
-	w := batchWriter{bufs: bufs, size: size}
+	c.readMu.Lock()
+	defer c.readMu.Unlock()
+	if err := c.ready("read", &c.readEnd); err != nil {
+		return 0, err
+	}
+	c.in = batchWriter{bufs: bufs, size: size}
+	_, err = c.readLocked(&c.in)
+	n = c.in.n
+	c.in = batchWriter{}
+	return n, err
+}
+
+// readLocked waits for data and gives as much to w as it takes.
+func (c *Conn) readLocked(w io.Writer) (int, error) {
 	for {
-		res, terr := c.ep.Read(&w, tcpip.ReadOptions{})
+		res, terr := c.ep.Read(w, tcpip.ReadOptions{})
 		switch terr.(type) {
 		case nil:
-			c.ep.ModerateRecvBuf(res.Count)
-			// More that waits goes into the same batch.
-			if w.n < len(bufs) && res.Count > 0 {
-				continue
+			if c.s.tuned() {
+				c.ep.ModerateRecvBuf(res.Count)
 			}
-			return w.n, nil
-		case *tcpip.ErrWouldBlock:
-			if w.n > 0 {
-				return w.n, nil
-			}
+			return res.Count, nil
 		case *tcpip.ErrClosedForReceive:
-			if w.n > 0 {
-				return w.n, nil
-			}
 			return 0, io.EOF
+		case *tcpip.ErrWouldBlock:
 		default:
-			if w.n > 0 {
-				return w.n, nil
-			}
-			return 0, failure("read", terr)
+			return 0, opError("read", cause(terr))
 		}
-		select {
-		case <-c.readable:
-		case <-c.closed:
-			return 0, closedError("read")
+		if err := c.await("read", c.readable, &c.readEnd); err != nil {
+			return 0, err
 		}
 	}
 }
 
-// batchWriter is what gVisor writes received data to: it fills buffers, and
-// takes no more than they hold.
-type batchWriter struct {
-	bufs []*packet.Buffer
-	size int
-	n    int // buffers with something in them
-}
-
-func (w *batchWriter) Write(p []byte) (int, error) {
-	total := 0
-	for len(p) > 0 {
-		var b *packet.Buffer
-		if w.n > 0 && w.bufs[w.n-1].Len() < w.size {
-			b = w.bufs[w.n-1]
-		} else if w.n < len(w.bufs) {
-			b = packet.Get(w.size)
-			w.bufs[w.n] = b
-			w.n++
-		} else {
-			return total, io.ErrShortWrite
-		}
-		part := p[:min(len(p), w.size-b.Len())]
-		b.Append(part)
-		p = p[len(part):]
-		total += len(part)
-	}
-	return total, nil
+// Write writes, and waits while there is no room.
+func (c *Conn) Write(p []byte) (int, error) {
+	c.writeMu.Lock()
+	defer c.writeMu.Unlock()
+	c.outOne.Reset(p)
+	err := c.writeLocked(&c.outOne)
+	n := len(p) - c.outOne.Len()
+	c.outOne.Reset(nil)
+	return n, err
 }
 
 // WriteBatch writes the bytes of the packets, and waits while there is no
 // room. It takes the buffers, not the slice.
 func (c *Conn) WriteBatch(pkts []*packet.Buffer) error {
 	defer packet.ReleaseBatch(pkts)
-	r := batchReader{pkts: pkts}
+	c.writeMu.Lock()
+	defer c.writeMu.Unlock()
+	c.out = batchReader{pkts: pkts}
 	for _, b := range pkts {
-		r.left += b.Len()
+		c.out.left += b.Len()
 	}
-	for r.left > 0 {
-		_, terr := c.ep.Write(&r, tcpip.WriteOptions{Atomic: false})
+	err := c.writeLocked(&c.out)
+	c.out = batchReader{}
+	return err
+}
+
+// writeLocked writes everything.
+func (c *Conn) writeLocked(p tcpip.Payloader) error {
+	if err := c.ready("write", &c.writeEnd); err != nil {
+		return err
+	}
+	for p.Len() > 0 {
+		// Atomic: gVisor fetches no more of p than it takes.
+		_, terr := c.ep.Write(p, tcpip.WriteOptions{Atomic: true})
 		switch terr.(type) {
 		case nil:
 			continue
 		case *tcpip.ErrWouldBlock:
 		default:
-			return failure("write", terr)
+			return opError("write", cause(terr))
 		}
-		select {
-		case <-c.writable:
-		case <-c.closed:
-			return closedError("write")
+		if err := c.await("write", c.writable, &c.writeEnd); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// batchReader gives the bytes of packets to gVisor.
-type batchReader struct {
-	pkts []*packet.Buffer
-	off  int // in pkts[0]
-	left int
-}
-
-func (r *batchReader) Len() int { return r.left }
-
-func (r *batchReader) Read(p []byte) (int, error) {
-	if r.left == 0 {
-		return 0, io.EOF
+// CloseWrite finishes the direction to the client, which reads what was
+// written, then io.EOF.
+func (c *Conn) CloseWrite() error {
+	if err := c.ready("close", &c.writeEnd); err != nil {
+		return err
 	}
-	n := 0
-	for n < len(p) && len(r.pkts) > 0 {
-		k := copy(p[n:], r.pkts[0].Bytes()[r.off:])
-		n += k
-		if r.off += k; r.off == r.pkts[0].Len() {
-			r.pkts, r.off = r.pkts[1:], 0
-		}
+	if terr := c.ep.Shutdown(tcpip.ShutdownWrite); terr != nil {
+		return opError("close", cause(terr))
 	}
-	r.left -= n
-	return n, nil
+	return nil
 }
 
 // Close closes both directions; what was written is still delivered.
@@ -167,31 +220,57 @@ func (c *Conn) end(how func()) {
 		c.wq.EventUnregister(&c.readEntry)
 		c.wq.EventUnregister(&c.writeEntry)
 		how()
+		c.readEnd.set(time.Time{})
+		c.writeEnd.set(time.Time{})
 		c.s.conns.remove(c)
 		c.s.lim.closed(c.src.Addr())
 	})
 }
 
-// failure makes an error of gVisor one of the system.
-func failure(op string, terr tcpip.Error) error {
-	var err error
-	switch terr.(type) {
-	case *tcpip.ErrConnectionReset, *tcpip.ErrAborted:
-		err = syscall.ECONNRESET
-	case *tcpip.ErrClosedForSend, *tcpip.ErrNotConnected:
-		err = syscall.EPIPE
-	case *tcpip.ErrTimeout:
-		err = syscall.ETIMEDOUT
-	case *tcpip.ErrHostUnreachable, *tcpip.ErrNetworkUnreachable:
-		err = syscall.EHOSTUNREACH
-	case *tcpip.ErrConnectionRefused:
-		err = syscall.ECONNREFUSED
-	case *tcpip.ErrInvalidEndpointState:
-		err = net.ErrClosed
-	default:
-		err = fmt.Errorf("netstack: %v", terr)
-	}
-	return &net.OpError{Op: op, Net: "tcp", Err: err}
+// LocalAddr returns the address that the client has called.
+func (c *Conn) LocalAddr() net.Addr { return net.TCPAddrFromAddrPort(c.dst) }
+
+// RemoteAddr returns the address of the client.
+func (c *Conn) RemoteAddr() net.Addr { return net.TCPAddrFromAddrPort(c.src) }
+
+// SetDeadline limits the waits of reading and writing calls.
+func (c *Conn) SetDeadline(t time.Time) error {
+	c.readEnd.set(t)
+	c.writeEnd.set(t)
+	return nil
 }
 
-func closedError(op string) error { return &net.OpError{Op: op, Net: "tcp", Err: net.ErrClosed} }
+// SetReadDeadline limits the waits of reading calls.
+func (c *Conn) SetReadDeadline(t time.Time) error {
+	c.readEnd.set(t)
+	return nil
+}
+
+// SetWriteDeadline limits the waits of writing calls.
+func (c *Conn) SetWriteDeadline(t time.Time) error {
+	c.writeEnd.set(t)
+	return nil
+}
+
+func opError(op string, err error) error { return &net.OpError{Op: op, Net: "tcp", Err: err} }
+
+// cause makes an error of gVisor one of the system.
+func cause(terr tcpip.Error) error {
+	switch terr.(type) {
+	case *tcpip.ErrConnectionReset:
+		return syscall.ECONNRESET
+	case *tcpip.ErrAborted, *tcpip.ErrConnectionAborted:
+		return syscall.ECONNABORTED
+	case *tcpip.ErrClosedForSend, *tcpip.ErrNotConnected:
+		return syscall.EPIPE
+	case *tcpip.ErrTimeout:
+		return syscall.ETIMEDOUT
+	case *tcpip.ErrHostUnreachable, *tcpip.ErrNetworkUnreachable:
+		return syscall.EHOSTUNREACH
+	case *tcpip.ErrConnectionRefused:
+		return syscall.ECONNREFUSED
+	case *tcpip.ErrInvalidEndpointState:
+		return net.ErrClosed
+	}
+	return fmt.Errorf("netstack: %v", terr)
+}

@@ -9,33 +9,42 @@ import (
 
 // IP protocol numbers.
 const (
-	protoICMP4 = 1
-	protoTCP   = 6
-	protoUDP   = 17
-	protoICMP6 = 58
-	// extension stands for all IPv6 extension headers: gVisor reads them.
-	extension = 255
+	protoHopByHop    = 0
+	protoICMP4       = 1
+	protoTCP         = 6
+	protoUDP         = 17
+	protoRouting     = 43
+	protoFragment    = 44
+	protoICMP6       = 58
+	protoDestination = 60
 )
 
 // Lengths of headers, bytes.
 const (
-	ip4Len = 20
-	ip6Len = 40
-	udpLen = 8
+	ip4Len      = 20
+	ip6Len      = 40
+	udpLen      = 8
+	tcpLen      = 20
+	fragmentLen = 8 // IPv6 fragment header
 )
 
 // ipHeader is what this package needs of the header of a packet.
 type ipHeader struct {
 	v6       bool
-	fragment bool
-	proto    uint8
+	proto    uint8 // behind the extension headers; in a fragment, behind the fragment header
 	tos      uint8
-	len      int // bytes of the header
+	len      int // bytes in front of the transport header, or of the fragment's data
 	total    int // bytes of the packet, without padding behind it
 	src, dst netip.Addr
+
+	fragment bool
+	more     bool   // fragments behind this one
+	offset   int    // of the fragment, bytes
+	id       uint32 // of the packet that was fragmented
 }
 
-// parseIP reads an IPv4 or IPv6 header and checks its lengths.
+// parseIP reads the header of an IPv4 or IPv6 packet, with extension headers,
+// and checks its lengths.
 func parseIP(p []byte) (h ipHeader, ok bool) {
 	if len(p) < ip4Len {
 		return h, false
@@ -47,8 +56,9 @@ func parseIP(p []byte) (h ipHeader, ok bool) {
 			return h, false
 		}
 		h.tos, h.proto = p[1], p[9]
-		h.fragment = binary.BigEndian.Uint16(p[6:])&0x3fff != 0
+		h.fragmented(binary.BigEndian.Uint16(p[6:])<<3, p[6]&0x20 != 0, uint32(binary.BigEndian.Uint16(p[4:])))
 		h.src, h.dst = netip.AddrFrom4([4]byte(p[12:])), netip.AddrFrom4([4]byte(p[16:]))
+		return h, true
 	case 6:
 		if len(p) < ip6Len {
 			return h, false
@@ -58,18 +68,48 @@ func parseIP(p []byte) (h ipHeader, ok bool) {
 			return h, false
 		}
 		h.tos, h.proto = p[0]<<4|p[1]>>4, p[6]
-		switch h.proto {
-		case 0, 43, 44, 60:
-			h.proto = extension
-		}
 		h.src, h.dst = netip.AddrFrom16([16]byte(p[8:])), netip.AddrFrom16([16]byte(p[24:]))
 		if h.src.Is4In6() || h.dst.Is4In6() {
 			return h, false
 		}
-	default:
-		return h, false
+		return h, h.extensions(p[:h.total])
 	}
-	return h, true
+	return h, false
+}
+
+// fragmented notes what the header says of fragments.
+func (h *ipHeader) fragmented(offset uint16, more bool, id uint32) {
+	h.offset, h.more, h.id = int(offset), more, id
+	h.fragment = more || offset != 0
+}
+
+// extensions passes over the extension headers of an IPv6 packet (RFC 8200
+// §4), up to a fragment's data.
+func (h *ipHeader) extensions(p []byte) bool {
+	for {
+		rest := p[h.len:]
+		switch h.proto {
+		case protoHopByHop, protoRouting, protoDestination:
+			if len(rest) < 8 || len(rest) < 8+int(rest[1])*8 {
+				return false
+			}
+			h.proto = rest[0]
+			h.len += 8 + int(rest[1])*8
+		case protoFragment:
+			if len(rest) < fragmentLen {
+				return false
+			}
+			where := binary.BigEndian.Uint16(rest[2:])
+			h.fragmented(where&^7, where&1 != 0, binary.BigEndian.Uint32(rest[4:]))
+			h.proto = rest[0]
+			h.len += fragmentLen
+			if h.fragment {
+				return true
+			}
+		default:
+			return true
+		}
+	}
 }
 
 // sum adds p, as 16-bit numbers, to a checksum that is not folded.
@@ -112,7 +152,7 @@ func pseudo(src, dst netip.Addr, proto uint8, n int) uint64 {
 const hopLimit = 64
 
 // putIP writes a header without options into b, which has ip4Len or ip6Len
-// bytes, for n bytes behind it. dontFragment and id matter to IPv4 only.
+// bytes, for n bytes behind it. The packet may not be fragmented.
 func putIP(b []byte, src, dst netip.Addr, proto, tos uint8, n int) {
 	if src.Is4() {
 		b[0], b[1] = 0x45, tos
@@ -132,6 +172,13 @@ func putIP(b []byte, src, dst netip.Addr, proto, tos uint8, n int) {
 	s, d := src.As16(), dst.As16()
 	copy(b[8:], s[:])
 	copy(b[24:], d[:])
+}
+
+// allowFragments lets routers fragment an IPv4 packet.
+func allowFragments(h []byte, id uint16) {
+	binary.BigEndian.PutUint16(h[4:], id)
+	h[6], h[7], h[10], h[11] = 0, 0, 0, 0
+	binary.BigEndian.PutUint16(h[10:], ^fold(sum(h[:ip4Len], 0)))
 }
 
 // ipLen returns the length of a header without options.

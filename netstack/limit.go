@@ -5,6 +5,7 @@ package netstack
 import (
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -17,6 +18,8 @@ type limiter struct {
 	conns   int
 	limited uint64
 	sources map[netip.Addr]*source
+
+	open atomic.Int64 // conns, for those without the lock
 }
 
 // source is what one address has open.
@@ -24,8 +27,19 @@ type source struct{ half, conns int }
 
 func newLimiter(l Limits) *limiter { return &limiter{max: l, sources: map[netip.Addr]*source{}} }
 
+// host is what counts as one source: an address, or a network of IPv6 in
+// which a host takes as many as it likes.
+func host(a netip.Addr) netip.Addr {
+	if a.Is4() {
+		return a
+	}
+	p, _ := a.Prefix(64)
+	return p.Addr()
+}
+
 // begin admits an attempt to connect.
 func (l *limiter) begin(a netip.Addr) bool {
+	a = host(a)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := l.sources[a]
@@ -45,6 +59,7 @@ func (l *limiter) begin(a netip.Addr) bool {
 
 // end ends an attempt: it became a connection, or nothing.
 func (l *limiter) end(a netip.Addr, connected bool) {
+	a = host(a)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := l.sources[a]
@@ -53,17 +68,20 @@ func (l *limiter) end(a netip.Addr, connected bool) {
 	if connected {
 		l.conns++
 		s.conns++
+		l.open.Add(1)
 	}
 	l.forgetLocked(a, s)
 }
 
 // closed ends a connection.
 func (l *limiter) closed(a netip.Addr) {
+	a = host(a)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := l.sources[a]
 	l.conns--
 	s.conns--
+	l.open.Add(-1)
 	l.forgetLocked(a, s)
 }
 
@@ -79,27 +97,29 @@ func (l *limiter) counts() (half, conns int, limited uint64) {
 	return l.half, l.conns, l.limited
 }
 
-// rateLimit is a token bucket.
+// Rates of ICMP messages, per second. As many may come at once.
+const (
+	icmpRate = 100 // errors
+	pingRate = 1000
+)
+
+// rateLimit is a token bucket that holds the tokens of a second.
 type rateLimit struct {
+	rate float64 // per second
+
 	mu     sync.Mutex
 	tokens float64
 	last   time.Time
 }
-
-// Rate of ICMP messages, per second, and how many may come at once.
-const (
-	icmpRate  = 100
-	icmpBurst = 50
-)
 
 // allow takes a token.
 func (r *rateLimit) allow(now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.last.IsZero() {
-		r.tokens = icmpBurst
+		r.tokens = r.rate
 	} else {
-		r.tokens = min(icmpBurst, r.tokens+now.Sub(r.last).Seconds()*icmpRate)
+		r.tokens = min(r.rate, r.tokens+max(0, now.Sub(r.last).Seconds())*r.rate)
 	}
 	r.last = now
 	if r.tokens < 1 {

@@ -3,7 +3,6 @@
 package netstack
 
 import (
-	"sync"
 	"sync/atomic"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
@@ -29,7 +28,8 @@ func (l *link) deliver(proto tcpip.NetworkProtocolNumber, pkt *stack.PacketBuffe
 	}
 }
 
-// WritePackets sends packets of the stack.
+// WritePackets sends packets of the stack. It waits while the device is
+// behind: the sender is a connection, or gVisor for it.
 func (l *link) WritePackets(list stack.PacketBufferList) (int, tcpip.Error) {
 	var bufs [packet.BatchSize]*packet.Buffer
 	n, total := 0, 0
@@ -41,12 +41,12 @@ func (l *link) WritePackets(list stack.PacketBufferList) (int, tcpip.Error) {
 		bufs[n] = b
 		total++
 		if n++; n == len(bufs) {
-			l.out.send(bufs[:n])
+			l.out.send(bufs[:n], true)
 			n = 0
 		}
 	}
 	if n > 0 {
-		l.out.send(bufs[:n])
+		l.out.send(bufs[:n], true)
 	}
 	return total, nil
 }
@@ -62,7 +62,7 @@ func (l *link) Attach(d stack.NetworkDispatcher) {
 func (l *link) IsAttached() bool { return l.to.Load() != nil }
 func (l *link) MTU() uint32      { return l.mtu }
 
-// Capabilities: the kernel, or the device, has checked what comes in.
+// Capabilities: the reader has verified what comes in.
 func (l *link) Capabilities() stack.LinkEndpointCapabilities {
 	return stack.CapabilityRXChecksumOffload
 }
@@ -77,56 +77,3 @@ func (l *link) AddHeader(*stack.PacketBuffer)           {}
 func (l *link) ParseHeader(*stack.PacketBuffer) bool    { return true }
 func (l *link) Close()                                  {}
 func (l *link) SetOnCloseAction(func())                 {}
-
-// output collects packets for the device: who finds it idle writes at once,
-// and what others add meanwhile, too.
-type output struct {
-	mu      sync.Mutex
-	queue   []*packet.Buffer
-	spare   []*packet.Buffer
-	writing bool
-
-	w Writer // used by whoever is writing
-
-	packets, bytes, dropped atomic.Uint64
-}
-
-// queueMost bounds what waits while somebody writes, packets: more than the
-// windows of many connections.
-const queueMost = 8192
-
-func newOutput(w Writer) *output { return &output{w: w} }
-
-// send sends packets; it takes the buffers, not the slice.
-func (o *output) send(pkts []*packet.Buffer) {
-	bytes := 0
-	for _, b := range pkts {
-		bytes += b.Len()
-	}
-	o.packets.Add(uint64(len(pkts)))
-	o.bytes.Add(uint64(bytes))
-	o.mu.Lock()
-	if len(o.queue) >= queueMost {
-		o.mu.Unlock()
-		o.dropped.Add(uint64(len(pkts)))
-		packet.ReleaseBatch(pkts)
-		return
-	}
-	o.queue = append(o.queue, pkts...)
-	o.flushLocked()
-	o.mu.Unlock()
-}
-
-// flushLocked writes what is queued, unless somebody does so already.
-func (o *output) flushLocked() {
-	for !o.writing && len(o.queue) > 0 {
-		batch := o.queue
-		o.queue, o.spare = o.spare[:0], nil
-		o.writing = true
-		o.mu.Unlock()
-		o.w.Write(batch)
-		o.mu.Lock()
-		o.writing = false
-		o.spare = batch[:0]
-	}
-}

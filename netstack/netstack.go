@@ -4,10 +4,14 @@
 // datagrams, and back: TCP by gVisor, UDP and ICMP by its own, since they need
 // no state here.
 //
-//	device ─ batch ─┬ TCP, fragments ─▶ gVisor ─▶ TCPRequest, Conn
+//	device ─ batch ─┬ fragments ─▶ reassembler ─▶ below
+//	                ├ TCP ─▶ gVisor ─▶ TCPRequest, Conn
 //	                ├ UDP ─▶ Config.UDP
 //	                └ ICMP echo ─▶ reply, or unreachable
 //	gVisor, SendUDP, ICMP ─▶ output ─ batch ─▶ Writer
+//
+// One goroutine reads the device and carries each packet to its end; only TCP
+// has one more hop, gVisor's goroutine for the connection.
 //
 // Every destination address is taken: what the routes of the host send to the
 // device ends here. The package knows nothing of Ouroboros.
@@ -30,7 +34,6 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/network/ipv6"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
-	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
 
 	"o7gw/o7s/packet"
 )
@@ -43,7 +46,7 @@ type Device interface {
 	Ready() bool
 	// Room returns the room, in bytes, that buffers for Read need.
 	Room() int
-	// Read fills some of at least 128 empty buffers.
+	// Read fills some of at least 128 empty buffers, 0 if there is nothing.
 	Read(bufs []*packet.Buffer) (int, error)
 }
 
@@ -63,7 +66,7 @@ type Config struct {
 	// its own, which Close waits for.
 	TCP func(*TCPRequest)
 	// UDP takes datagrams, in batches, on the goroutine that reads the device;
-	// it owns the buffers, not the slice, and must not block.
+	// it owns the buffers, not the slice, and must not block. nil drops them.
 	UDP func([]Datagram)
 	// Echo reports whether a ping to the address is answered.
 	Echo func(dst netip.Addr) bool
@@ -97,11 +100,13 @@ type Stats struct {
 	Conns      int    `json:"connections"`
 	Accepted   uint64 `json:"accepted_connections"`
 	Refused    uint64 `json:"refused_connections"`
+	Failed     uint64 `json:"failed_handshakes"`
 	Limited    uint64 `json:"limited_connections"` // attempts beyond the limits
 	RxPackets  uint64 `json:"rx_packets"`
 	RxBytes    uint64 `json:"rx_bytes"`
 	TxPackets  uint64 `json:"tx_packets"`
 	TxBytes    uint64 `json:"tx_bytes"`
+	TxDropped  uint64 `json:"tx_dropped"` // the device was too slow
 	Malformed  uint64 `json:"malformed_packets"`
 	Unhandled  uint64 `json:"unhandled_packets"` // protocols that are not carried
 	Echoes     uint64 `json:"answered_echoes"`
@@ -111,12 +116,14 @@ type Stats struct {
 
 // Stack is a running TCP/IP.
 type Stack struct {
-	cfg   Config
-	stack *stack.Stack
-	link  *link
-	out   *output
-	lim   *limiter
-	icmp  rateLimit
+	cfg     Config
+	clock   tcpip.Clock
+	stack   *stack.Stack
+	link    *link
+	out     *output
+	lim     *limiter
+	pings   rateLimit
+	icmpErr rateLimit
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
@@ -128,14 +135,20 @@ type Stack struct {
 	pending   map[stack.TransportEndpointID]*TCPRequest
 
 	conns      connSet
-	datagrams  []Datagram // of the batch being read
 	fragmentID atomic.Uint32
 
-	accepted, refused, rxPackets, rxBytes, malformed, unhandled, echoes, icmpErrors atomic.Uint64
+	accepted, refused, failed, rxPackets, rxBytes, malformed, unhandled, echoes, icmpErrors atomic.Uint64
 }
 
 // nic is the number of the only interface of the stack.
 const nic = tcpip.NICID(1)
+
+// Keepalives notice clients that vanished without a word.
+const (
+	keepaliveIdle     = 60 * time.Second
+	keepaliveInterval = 30 * time.Second
+	keepaliveCount    = 5
+)
 
 const (
 	// timeWait is how long a closed connection is remembered: segments do not
@@ -144,22 +157,34 @@ const (
 	// finWait is how long a half-closed connection of nobody waits for its
 	// other half.
 	finWait = 60 * time.Second
+	// synRetries bounds the repetitions of a SYN-ACK: 15 s in all.
+	synRetries = 3
+	// maxRetries bounds the repetitions of data that nobody acknowledges:
+	// three minutes in all.
+	maxRetries = 10
 	// maxBuffer is the limit of the automatic tuning of socket buffers, bytes.
-	maxBuffer = 6 << 20
-	// firstBuffer is where it begins, bytes.
+	maxBuffer = 4 << 20
+	// firstBuffer is where it begins, bytes. What is not used costs nothing.
 	firstBuffer = 256 << 10
+	// tunedConns is up to how many connections receive buffers are enlarged:
+	// clients of services that take nothing shall not fill the memory.
+	tunedConns = 256
 )
 
 // New starts a stack on the device; it ends when the device is closed, or with
 // Close.
-func New(cfg Config) (*Stack, error) {
+func New(cfg Config) (*Stack, error) { return newStack(cfg, tcpip.NewStdClock()) }
+
+func newStack(cfg Config, clock tcpip.Clock) (*Stack, error) {
 	cfg.Limits.fill()
-	s := &Stack{cfg: cfg, pending: map[stack.TransportEndpointID]*TCPRequest{}, lim: newLimiter(cfg.Limits)}
+	s := &Stack{cfg: cfg, clock: clock, pending: map[stack.TransportEndpointID]*TCPRequest{}, lim: newLimiter(cfg.Limits)}
+	s.pings, s.icmpErr = rateLimit{rate: pingRate}, rateLimit{rate: icmpRate}
 	s.out = newOutput(cfg.NewWriter())
 	s.link = &link{mtu: uint32(cfg.MTU), out: s.out}
 	s.stack = stack.New(stack.Options{
 		NetworkProtocols:   []stack.NetworkProtocolFactory{ipv4.NewProtocol, ipv6.NewProtocol},
-		TransportProtocols: []stack.TransportProtocolFactory{tcp.NewProtocolCUBIC, udp.NewProtocol},
+		TransportProtocols: []stack.TransportProtocolFactory{tcp.NewProtocolCUBIC},
+		Clock:              clock,
 	})
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	if err := s.configure(); err != nil {
@@ -177,7 +202,8 @@ func (s *Stack) configure() error {
 	wait, fin := tcpip.TCPTimeWaitTimeoutOption(timeWait), tcpip.TCPLingerTimeoutOption(finWait)
 	send := tcpip.TCPSendBufferSizeRangeOption{Min: tcp.MinBufferSize, Default: firstBuffer, Max: maxBuffer}
 	receive := tcpip.TCPReceiveBufferSizeRangeOption{Min: tcp.MinBufferSize, Default: firstBuffer, Max: maxBuffer}
-	for _, opt := range []tcpip.SettableTransportProtocolOption{&sack, &moderate, &wait, &fin, &send, &receive} {
+	syn, data := tcpip.TCPSynRetriesOption(synRetries), tcpip.TCPMaxRetriesOption(maxRetries)
+	for _, opt := range []tcpip.SettableTransportProtocolOption{&sack, &moderate, &wait, &fin, &send, &receive, &syn, &data} {
 		if err := s.stack.SetTransportProtocolOption(tcp.ProtocolNumber, opt); err != nil {
 			return fmt.Errorf("configure TCP: %v", err)
 		}
@@ -199,17 +225,23 @@ func (s *Stack) configure() error {
 	return nil
 }
 
+// now returns the time, of a clock that only goes on.
+func (s *Stack) now() time.Time { return s.clock.Now() }
+
+// tuned reports whether receive buffers may grow.
+func (s *Stack) tuned() bool { return s.lim.open.Load() <= tunedConns }
+
 // Close ends all connections and returns when nothing of the stack is left. It
 // does not close the device, but waits until its reader has left it: close the
-// device first.
+// device first. Calls of Config.TCP must return when the context of their
+// request, or their connection, has ended.
 func (s *Stack) Close() error {
 	s.once.Do(func() {
 		s.pendingMu.Lock()
 		s.closed.Store(true) // nothing is admitted from now on
 		s.pendingMu.Unlock()
 		s.cancel()
-		s.conns.reset()
-		s.wg.Wait()
+		s.abortAll()
 		s.stack.Close()
 		s.stack.Wait()
 		s.stack.Destroy()
@@ -217,14 +249,38 @@ func (s *Stack) Close() error {
 	return nil
 }
 
+// abortAll resets connections, also those in their handshake, until no call of
+// Config.TCP can make another one.
+func (s *Stack) abortAll() {
+	left := make(chan struct{})
+	go func() {
+		s.wg.Wait()
+		close(left)
+	}()
+	again := time.NewTicker(10 * time.Millisecond)
+	defer again.Stop()
+	for {
+		s.conns.reset()
+		for _, e := range s.stack.RegisteredEndpoints() {
+			e.Abort()
+		}
+		select {
+		case <-left:
+			s.conns.reset()
+			return
+		case <-again.C:
+		}
+	}
+}
+
 // Stats returns the totals.
 func (s *Stack) Stats() Stats {
 	half, conns, limited := s.lim.counts()
 	return Stats{
 		HalfOpen: half, Conns: conns, Limited: limited,
-		Accepted: s.accepted.Load(), Refused: s.refused.Load(),
+		Accepted: s.accepted.Load(), Refused: s.refused.Load(), Failed: s.failed.Load(),
 		RxPackets: s.rxPackets.Load(), RxBytes: s.rxBytes.Load(),
-		TxPackets: s.out.packets.Load(), TxBytes: s.out.bytes.Load(),
+		TxPackets: s.out.packets.Load(), TxBytes: s.out.bytes.Load(), TxDropped: s.out.dropped.Load(),
 		Malformed: s.malformed.Load(), Unhandled: s.unhandled.Load(),
 		Echoes: s.echoes.Load(), ICMPErrors: s.icmpErrors.Load(),
 		Retransmit: s.stack.Stats().TCP.Retransmits.Value(),

@@ -5,35 +5,23 @@ package netstack
 import (
 	"context"
 	"net/netip"
-	"sync"
 	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
-	"gvisor.dev/gvisor/pkg/tcpip/adapters/gonet"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
-	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
-	"gvisor.dev/gvisor/pkg/waiter"
 )
 
-// Keepalives notice clients that vanished without a word.
-const (
-	keepaliveIdle     = 60 * time.Second
-	keepaliveInterval = 30 * time.Second
-	keepaliveCount    = 5
-)
-
-// forward gives connection attempts to Config.TCP, and datagrams that were put
-// together from fragments to Config.UDP.
+// forward gives connection attempts to Config.TCP.
 func (s *Stack) forward() {
-	// The limits are checked before.
-	f := tcp.NewForwarder(s.stack, 0, s.cfg.Limits.HalfOpen+1, s.attempt)
+	// The limits are checked before: gVisor's is never reached.
+	f := tcp.NewForwarder(s.stack, firstBuffer, s.cfg.Limits.HalfOpen+1, s.attempt)
 	s.stack.SetTransportProtocolHandler(tcp.ProtocolNumber, func(id stack.TransportEndpointID, pkt *stack.PacketBuffer) bool {
 		h := header.TCP(pkt.TransportHeader().Slice())
 		switch flags := h.Flags() & (header.TCPFlagRst | header.TCPFlagSyn | header.TCPFlagAck); {
 		case flags.Contains(header.TCPFlagRst):
-			s.givenUp(id)
+			s.givenUp(id, h.SequenceNumber())
 			return true
 		case flags != header.TCPFlagSyn:
 			return false // answered with a reset
@@ -48,36 +36,6 @@ func (s *Stack) forward() {
 		}
 		return true
 	})
-	s.stack.SetTransportProtocolHandler(udp.ProtocolNumber, s.reassembled)
-}
-
-// admit notes a SYN, unless it is the repetition of one that waits for its
-// answer, or one too many.
-func (s *Stack) admit(id stack.TransportEndpointID, seq uint32, tos uint8) bool {
-	r := &TCPRequest{
-		Src: addrPort(id.RemoteAddress, id.RemotePort), Dst: addrPort(id.LocalAddress, id.LocalPort),
-		TOS: tos, s: s, seq: seq,
-	}
-	s.pendingMu.Lock()
-	defer s.pendingMu.Unlock()
-	if s.pending[id] != nil || s.closed.Load() || !unicast(r.Src.Addr()) || !unicast(r.Dst.Addr()) || !s.lim.begin(r.Src.Addr()) {
-		return false
-	}
-	r.ctx, r.cancel = context.WithTimeout(s.ctx, patience)
-	s.pending[id] = r
-	s.wg.Add(1)
-	return true
-}
-
-// forget undoes admit.
-func (s *Stack) forget(id stack.TransportEndpointID) {
-	s.pendingMu.Lock()
-	r := s.pending[id]
-	delete(s.pending, id)
-	s.pendingMu.Unlock()
-	r.cancel()
-	s.lim.end(r.Src.Addr(), false)
-	s.wg.Done()
 }
 
 // TCPRequest is an attempt to connect. Exactly one of Accept, Refuse and
@@ -91,11 +49,54 @@ type TCPRequest struct {
 	seq    uint32 // of the SYN
 	ctx    context.Context
 	cancel context.CancelFunc
+
+	// of Stack.pendingMu
+	answered bool
+	heard    tcpip.MonotonicTime // the latest SYN
+	silence  tcpip.Timer         // ends ctx
 }
 
-// patience is how long a client that has no answer keeps asking, at least:
-// more than the patience of any.
-const patience = 2 * time.Minute
+// A client that has no answer repeats its SYN, after twice as long each time.
+// One that does not has given up.
+const (
+	firstSilence = 4 * time.Second // the first repetition comes after one, of old systems after three
+	slackSilence = 2 * time.Second
+)
+
+// admit notes a SYN, unless it is the repetition of one that waits for its
+// answer, or one too many.
+func (s *Stack) admit(id stack.TransportEndpointID, seq uint32, tos uint8) bool {
+	src := addrPort(id.RemoteAddress, id.RemotePort)
+	now := s.clock.NowMonotonic()
+	s.pendingMu.Lock()
+	defer s.pendingMu.Unlock()
+	if r := s.pending[id]; r != nil {
+		if !r.answered {
+			r.silence.Reset(2*now.Sub(r.heard) + slackSilence)
+			r.heard = now
+		}
+		return false
+	}
+	if s.closed.Load() || !s.lim.begin(src.Addr()) {
+		return false
+	}
+	r := &TCPRequest{Src: src, Dst: addrPort(id.LocalAddress, id.LocalPort), TOS: tos, s: s, seq: seq, heard: now}
+	r.ctx, r.cancel = context.WithCancel(s.ctx)
+	r.silence = s.clock.AfterFunc(firstSilence, r.cancel)
+	s.pending[id] = r
+	s.wg.Add(1)
+	return true
+}
+
+// forget undoes admit.
+func (s *Stack) forget(id stack.TransportEndpointID) {
+	s.pendingMu.Lock()
+	r := s.pending[id]
+	delete(s.pending, id)
+	s.pendingMu.Unlock()
+	r.end(false)
+	s.wg.Done()
+}
 
 // attempt hands an admitted SYN over, on a goroutine of its own.
 func (s *Stack) attempt(f *tcp.ForwarderRequest) {
@@ -107,18 +108,27 @@ func (s *Stack) attempt(f *tcp.ForwarderRequest) {
 	s.cfg.TCP(r)
 }
 
-// givenUp ends the wait of a client that has reset its attempt.
-func (s *Stack) givenUp(id stack.TransportEndpointID) {
+// givenUp ends the wait of a client that has reset its attempt. Its sequence
+// number is that after the SYN (RFC 9293 §3.10.7.4); others are not believed.
+func (s *Stack) givenUp(id stack.TransportEndpointID, seq uint32) {
 	s.pendingMu.Lock()
 	r := s.pending[id]
 	s.pendingMu.Unlock()
-	if r != nil {
+	if r != nil && seq == r.seq+1 {
 		r.cancel()
 	}
 }
 
 // Context ends when the client has given up, or the Stack is closed.
 func (r *TCPRequest) Context() context.Context { return r.ctx }
+
+// answer stops the watch for the client's repetitions.
+func (r *TCPRequest) answer() {
+	r.s.pendingMu.Lock()
+	r.answered = true
+	r.s.pendingMu.Unlock()
+	r.silence.Stop()
+}
 
 // finish ends the attempt.
 func (r *TCPRequest) finish(reset, connected bool) {
@@ -128,6 +138,11 @@ func (r *TCPRequest) finish(reset, connected bool) {
 	r.s.pendingMu.Lock()
 	delete(r.s.pending, id)
 	r.s.pendingMu.Unlock()
+	r.end(connected)
+}
+
+func (r *TCPRequest) end(connected bool) {
+	r.silence.Stop()
 	r.cancel()
 	r.s.lim.end(r.Src.Addr(), connected)
 }
@@ -146,68 +161,27 @@ func (r *TCPRequest) Unreachable() {
 	r.finish(false, false)
 }
 
-// Accept completes the handshake.
+// Accept completes the handshake: only now the client gets a SYN-ACK. It
+// fails if the client has given up, or does not answer.
 func (r *TCPRequest) Accept() (*Conn, error) {
 	if err := r.ctx.Err(); err != nil {
+		r.s.refused.Add(1)
 		r.finish(true, false)
-		return nil, err
+		return nil, opError("accept", err)
 	}
-	c := &Conn{s: r.s, src: r.Src, closed: make(chan struct{})}
+	r.answer()
+	c := newConn(r.s, r.Src, r.Dst)
 	ep, terr := r.r.CreateEndpoint(&c.wq)
 	if terr != nil {
+		r.s.failed.Add(1)
 		r.finish(false, false)
-		return nil, failure("accept", terr)
+		return nil, opError("accept", cause(terr))
 	}
+	c.start(ep)
 	r.finish(false, true)
 	r.s.accepted.Add(1)
-	ep.SocketOptions().SetKeepAlive(true)
-	idle, interval := tcpip.KeepaliveIdleOption(keepaliveIdle), tcpip.KeepaliveIntervalOption(keepaliveInterval)
-	ep.SetSockOpt(&idle)
-	ep.SetSockOpt(&interval)
-	ep.SetSockOptInt(tcpip.KeepaliveCountOption, keepaliveCount)
-	ep.SocketOptions().SetDelayOption(false)
-	c.ep = ep
-	c.TCPConn = gonet.NewTCPConn(&c.wq, ep)
-	c.readEntry, c.readable = waiter.NewChannelEntry(waiter.ReadableEvents | waiter.EventErr | waiter.EventHUp)
-	c.writeEntry, c.writable = waiter.NewChannelEntry(waiter.WritableEvents | waiter.EventErr | waiter.EventHUp)
-	c.wq.EventRegister(&c.readEntry)
-	c.wq.EventRegister(&c.writeEntry)
 	r.s.conns.add(c)
 	return c, nil
-}
-
-// connSet is the open connections.
-type connSet struct {
-	mu  sync.Mutex
-	all map[*Conn]struct{}
-}
-
-func (s *connSet) add(c *Conn) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.all == nil {
-		s.all = map[*Conn]struct{}{}
-	}
-	s.all[c] = struct{}{}
-}
-
-func (s *connSet) remove(c *Conn) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.all, c)
-}
-
-// reset aborts all connections.
-func (s *connSet) reset() {
-	s.mu.Lock()
-	var all []*Conn
-	for c := range s.all {
-		all = append(all, c)
-	}
-	s.mu.Unlock()
-	for _, c := range all {
-		c.Reset()
-	}
 }
 
 func addrPort(a tcpip.Address, port uint16) netip.AddrPort {

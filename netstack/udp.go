@@ -6,8 +6,6 @@ import (
 	"encoding/binary"
 	"net/netip"
 
-	"gvisor.dev/gvisor/pkg/tcpip/stack"
-
 	"o7gw/o7s/packet"
 )
 
@@ -18,25 +16,31 @@ type Datagram struct {
 	Buf      *packet.Buffer
 }
 
-// datagram queues a datagram of the device for Config.UDP; it takes the
-// buffer. The kernel, or the device, has made or checked its checksum.
-func (s *Stack) datagram(h *ipHeader, b *packet.Buffer) {
-	p := b.Bytes()[h.len:]
+// datagram queues a datagram of the device for Config.UDP, and reports whether
+// it kept the buffer.
+func (r *reader) datagram(h *ipHeader, b *packet.Buffer) (kept bool) {
+	p := b.Bytes()[h.len:h.total]
 	n := 0
 	if len(p) >= udpLen {
 		n = int(binary.BigEndian.Uint16(p[4:]))
 	}
-	if n < udpLen || n > len(p) || !unicast(h.src) || !unicast(h.dst) {
-		s.malformed.Add(1)
-		b.Release()
-		return
+	if n < udpLen || n > len(p) || h.v6 && p[6] == 0 && p[7] == 0 ||
+		(p[6] != 0 || p[7] != 0) && !checked(h, p[:n]) {
+		r.malformed.Add(1)
+		return false
 	}
 	src, dst := binary.BigEndian.Uint16(p), binary.BigEndian.Uint16(p[2:])
-	b.TrimFront(h.len + udpLen)
-	b.SetLen(n - udpLen)
-	s.datagrams = append(s.datagrams, Datagram{
+	if n <= smallPacket {
+		b = r.copy(p[udpLen:n])
+	} else {
+		kept = true
+		b.TrimFront(h.len + udpLen)
+		b.SetLen(n - udpLen)
+	}
+	r.datagrams = append(r.datagrams, Datagram{
 		Src: netip.AddrPortFrom(h.src, src), Dst: netip.AddrPortFrom(h.dst, dst), TOS: h.tos, Buf: b,
 	})
+	return kept
 }
 
 // unicast reports whether an address can be that of one host.
@@ -46,58 +50,49 @@ func unicast(a netip.Addr) bool {
 
 var broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
 
-// reassembled takes a datagram that gVisor has put together; it is called
-// within input.
-func (s *Stack) reassembled(id stack.TransportEndpointID, pkt *stack.PacketBuffer) bool {
-	src, dst := addrPort(id.RemoteAddress, id.RemotePort), addrPort(id.LocalAddress, id.LocalPort)
-	if !unicast(src.Addr()) || !unicast(dst.Addr()) {
-		s.malformed.Add(1)
-		return true
-	}
-	data := pkt.Data().AsRange().ToSlice()
-	b := packet.Get(len(data))
-	b.Append(data)
-	tos, _ := pkt.Network().TOS()
-	s.datagrams = append(s.datagrams, Datagram{Src: src, Dst: dst, TOS: tos, Buf: b})
-	return true
-}
-
-// SendUDP sends datagrams to programs: Src is who answered, Dst the program.
-// It takes the buffers, not the slice. May be called from any goroutine.
+// SendUDP sends datagrams to programs: Src is who answers, Dst the program. It
+// takes the buffers, not the slice. What the device is too slow for is dropped
+// and counted. May be called from any goroutine.
 func (s *Stack) SendUDP(d []Datagram) {
 	var out [packet.BatchSize]*packet.Buffer
 	n := 0
 	for i := range d {
-		if d[i].Src.Addr().Is4() != d[i].Dst.Addr().Is4() || d[i].Buf.Len() > 0xffff-udpLen {
-			s.malformed.Add(1)
-			d[i].Buf.Release()
+		b := s.seal(&d[i])
+		if b == nil {
 			continue
 		}
-		b := seal(&d[i])
+		if b.Len() > s.cfg.MTU || n == len(out) { // a fragmented one stays behind those before it
+			s.out.send(out[:n], false)
+			n = 0
+		}
 		if b.Len() > s.cfg.MTU {
-			if n > 0 {
-				s.out.send(out[:n])
-				n = 0
-			}
-			s.out.send(fragment(b, s.cfg.MTU, s.fragmentID.Add(1)))
+			s.sendPacket(b)
 			continue
 		}
 		out[n] = b
-		if n++; n == len(out) {
-			s.out.send(out[:n])
-			n = 0
-		}
+		n++
 	}
 	if n > 0 {
-		s.out.send(out[:n])
+		s.out.send(out[:n], false)
 	}
 }
 
-// seal puts the headers in front of a datagram.
-func seal(d *Datagram) *packet.Buffer {
+// surelyFits is the size, in bytes, up to which IPv4 packets are marked as not
+// to be fragmented: that lets the device join them. Larger ones may have to be,
+// by a router behind the kernel.
+const surelyFits = 1280
+
+// seal puts the headers in front of a datagram, and returns the packet; nil if
+// there is none with such addresses and such a length.
+func (s *Stack) seal(d *Datagram) *packet.Buffer {
 	b := d.Buf
 	src, dst := d.Src.Addr(), d.Dst.Addr()
 	n := udpLen + b.Len()
+	if src.Is4() != dst.Is4() || !src.IsValid() || n > 0xffff-ipLen(src) {
+		s.malformed.Add(1)
+		b.Release()
+		return nil
+	}
 	u := b.Prepend(udpLen)
 	binary.BigEndian.PutUint16(u, d.Src.Port())
 	binary.BigEndian.PutUint16(u[2:], d.Dst.Port())
@@ -108,7 +103,11 @@ func seal(d *Datagram) *packet.Buffer {
 		c = 0xffff // RFC 768: 0 is "no checksum"
 	}
 	binary.BigEndian.PutUint16(u[6:], c)
-	putIP(b.Prepend(ipLen(src)), src, dst, protoUDP, d.TOS, n)
+	h := b.Prepend(ipLen(src))
+	putIP(h, src, dst, protoUDP, d.TOS, n)
+	if src.Is4() && b.Len() > surelyFits {
+		allowFragments(h, uint16(s.fragmentID.Add(1)))
+	}
 	return b
 }
 
@@ -158,10 +157,12 @@ func fragment(b *packet.Buffer, mtu int, id uint32) []*packet.Buffer {
 // buffer stays the caller's.
 func (s *Stack) UDPUnreachable(d Datagram) {
 	// The headers as they were, as far as the sender looks at them.
-	c := d
-	c.Buf = packet.Get(min(d.Buf.Len(), 64))
-	c.Buf.Append(d.Buf.Bytes()[:min(d.Buf.Len(), 64)])
-	b := seal(&c)
-	s.unreachable(b.Bytes(), portUnreachable)
-	b.Release()
+	const enough = 64
+	p := d.Buf.Bytes()
+	d.Buf = packet.Get(enough)
+	d.Buf.Append(p[:min(len(p), enough)])
+	if b := s.seal(&d); b != nil {
+		s.unreachable(b.Bytes(), portUnreachable)
+		b.Release()
+	}
 }
