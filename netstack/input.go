@@ -3,8 +3,6 @@
 package netstack
 
 import (
-	"runtime"
-
 	"gvisor.dev/gvisor/pkg/buffer"
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
@@ -37,7 +35,6 @@ type reader struct {
 	datagrams []Datagram // to be pushed
 	small     []*packet.Buffer
 	fragments reassembler
-	tcp       bool // gVisor got something
 }
 
 // read carries packets from the device until that is closed.
@@ -85,13 +82,6 @@ func (r *reader) drain(bufs []*packet.Buffer, room int) bool {
 		r.rxBytes.Add(uint64(bytes))
 		if len(r.datagrams) >= pushBatch {
 			r.push()
-		}
-		if r.tcp {
-			// gVisor's goroutine is ready, and next on this processor. Without
-			// this it would wait until another one has stolen it, since this
-			// goroutine is about to block in a system call.
-			r.tcp = false
-			runtime.Gosched()
 		}
 	}
 }
@@ -178,7 +168,6 @@ func (r *reader) segment(h *ipHeader, p []byte) {
 		return
 	}
 	r.deliver(h, p, min(h.len+int(t[12]>>4)*4, len(p)))
-	r.tcp = true
 }
 
 // deliver gives a packet to gVisor; its first hdr bytes are headers.

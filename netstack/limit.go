@@ -3,6 +3,7 @@
 package netstack
 
 import (
+	"errors"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -16,7 +17,6 @@ type limiter struct {
 	mu      sync.Mutex
 	half    int
 	conns   int
-	limited uint64
 	sources map[netip.Addr]*source
 
 	open atomic.Int64 // conns, for those without the lock
@@ -37,8 +37,14 @@ func host(a netip.Addr) netip.Addr {
 	return p.Addr()
 }
 
+// Reasons not to admit an attempt.
+var (
+	errHalfOpen = errors.New("too many attempts")
+	errLimit    = errors.New("too many connections, or attempts of one source")
+)
+
 // begin admits an attempt to connect.
-func (l *limiter) begin(a netip.Addr) bool {
+func (l *limiter) begin(a netip.Addr) error {
 	a = host(a)
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -46,31 +52,45 @@ func (l *limiter) begin(a netip.Addr) bool {
 	if s == nil {
 		s = &source{}
 	}
-	if l.half >= l.max.HalfOpen || l.conns+l.half >= l.max.Conns ||
-		s.half >= l.max.HalfOpenPerSource || s.conns+s.half >= l.max.ConnsPerSource {
-		l.limited++
-		return false
+	switch {
+	case l.conns+l.half >= l.max.Conns || s.half >= l.max.HalfOpenPerSource || s.conns+s.half >= l.max.ConnsPerSource:
+		return errLimit
+	case l.half >= l.max.HalfOpen:
+		return errHalfOpen
 	}
 	l.sources[a] = s
 	l.half++
 	s.half++
-	return true
+	return nil
 }
 
 // end ends an attempt: it became a connection, or nothing.
 func (l *limiter) end(a netip.Addr, connected bool) {
+	if connected {
+		l.opened(a)
+	}
 	a = host(a)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := l.sources[a]
 	l.half--
 	s.half--
-	if connected {
-		l.conns++
-		s.conns++
-		l.open.Add(1)
-	}
 	l.forgetLocked(a, s)
+}
+
+// opened counts a connection.
+func (l *limiter) opened(a netip.Addr) {
+	a = host(a)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.sources[a]
+	if s == nil {
+		s = &source{}
+		l.sources[a] = s
+	}
+	l.conns++
+	s.conns++
+	l.open.Add(1)
 }
 
 // closed ends a connection.
@@ -91,10 +111,10 @@ func (l *limiter) forgetLocked(a netip.Addr, s *source) {
 	}
 }
 
-func (l *limiter) counts() (half, conns int, limited uint64) {
+func (l *limiter) counts() (half, conns int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.half, l.conns, l.limited
+	return l.half, l.conns
 }
 
 // Rates of ICMP messages, per second. As many may come at once.

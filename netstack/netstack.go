@@ -101,7 +101,7 @@ type Stats struct {
 	Accepted   uint64 `json:"accepted_connections"`
 	Refused    uint64 `json:"refused_connections"`
 	Failed     uint64 `json:"failed_handshakes"`
-	Limited    uint64 `json:"limited_connections"` // attempts beyond the limits
+	Limited    uint64 `json:"limited_connections"` // attempts dropped because of the limits
 	RxPackets  uint64 `json:"rx_packets"`
 	RxBytes    uint64 `json:"rx_bytes"`
 	TxPackets  uint64 `json:"tx_packets"`
@@ -131,13 +131,11 @@ type Stack struct {
 	once   sync.Once
 	closed atomic.Bool
 
-	pendingMu sync.Mutex
-	pending   map[stack.TransportEndpointID]*TCPRequest
-
+	pending    pending
 	conns      connSet
 	fragmentID atomic.Uint32
 
-	accepted, refused, failed, rxPackets, rxBytes, malformed, unhandled, echoes, icmpErrors atomic.Uint64
+	accepted, refused, failed, limited, rxPackets, rxBytes, malformed, unhandled, echoes, icmpErrors atomic.Uint64
 }
 
 // nic is the number of the only interface of the stack.
@@ -177,7 +175,7 @@ func New(cfg Config) (*Stack, error) { return newStack(cfg, tcpip.NewStdClock())
 
 func newStack(cfg Config, clock tcpip.Clock) (*Stack, error) {
 	cfg.Limits.fill()
-	s := &Stack{cfg: cfg, clock: clock, pending: map[stack.TransportEndpointID]*TCPRequest{}, lim: newLimiter(cfg.Limits)}
+	s := &Stack{cfg: cfg, clock: clock, lim: newLimiter(cfg.Limits)}
 	s.pings, s.icmpErr = rateLimit{rate: pingRate}, rateLimit{rate: icmpRate}
 	s.out = newOutput(cfg.NewWriter())
 	s.link = &link{mtu: uint32(cfg.MTU), out: s.out}
@@ -237,9 +235,9 @@ func (s *Stack) tuned() bool { return s.lim.open.Load() <= tunedConns }
 // request, or their connection, has ended.
 func (s *Stack) Close() error {
 	s.once.Do(func() {
-		s.pendingMu.Lock()
+		s.pending.mu.Lock()
 		s.closed.Store(true) // nothing is admitted from now on
-		s.pendingMu.Unlock()
+		s.pending.mu.Unlock()
 		s.cancel()
 		s.abortAll()
 		s.stack.Close()
@@ -275,9 +273,9 @@ func (s *Stack) abortAll() {
 
 // Stats returns the totals.
 func (s *Stack) Stats() Stats {
-	half, conns, limited := s.lim.counts()
+	half, conns := s.lim.counts()
 	return Stats{
-		HalfOpen: half, Conns: conns, Limited: limited,
+		HalfOpen: half, Conns: conns, Limited: s.limited.Load(),
 		Accepted: s.accepted.Load(), Refused: s.refused.Load(), Failed: s.failed.Load(),
 		RxPackets: s.rxPackets.Load(), RxBytes: s.rxBytes.Load(),
 		TxPackets: s.out.packets.Load(), TxBytes: s.out.bytes.Load(), TxDropped: s.out.dropped.Load(),

@@ -21,7 +21,7 @@ func (s *Stack) forward() {
 		h := header.TCP(pkt.TransportHeader().Slice())
 		switch flags := h.Flags() & (header.TCPFlagRst | header.TCPFlagSyn | header.TCPFlagAck); {
 		case flags.Contains(header.TCPFlagRst):
-			s.givenUp(id, h.SequenceNumber())
+			s.reset(id, h.SequenceNumber())
 			return true
 		case flags != header.TCPFlagSyn:
 			return false // answered with a reset
@@ -46,14 +46,18 @@ type TCPRequest struct {
 
 	s      *Stack
 	r      *tcp.ForwarderRequest
+	id     stack.TransportEndpointID
 	seq    uint32 // of the SYN
 	ctx    context.Context
 	cancel context.CancelFunc
 
-	// of Stack.pendingMu
-	answered bool
+	// of pending.mu
+	since    tcpip.MonotonicTime // the first SYN
 	heard    tcpip.MonotonicTime // the latest SYN
-	silence  tcpip.Timer         // ends ctx
+	answered bool
+	done     bool
+	evicted  bool        // to make room for others
+	silence  tcpip.Timer // ends ctx
 }
 
 // A client that has no answer repeats its SYN, after twice as long each time.
@@ -68,53 +72,74 @@ const (
 func (s *Stack) admit(id stack.TransportEndpointID, seq uint32, tos uint8) bool {
 	src := addrPort(id.RemoteAddress, id.RemotePort)
 	now := s.clock.NowMonotonic()
-	s.pendingMu.Lock()
-	defer s.pendingMu.Unlock()
-	if r := s.pending[id]; r != nil {
+	var old *TCPRequest
+	defer func() { s.giveUp(old) }() // without the lock
+	p := &s.pending
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if r := p.all[id]; r != nil {
 		if !r.answered {
 			r.silence.Reset(2*now.Sub(r.heard) + slackSilence)
 			r.heard = now
 		}
 		return false
 	}
-	if s.closed.Load() || !s.lim.begin(src.Addr()) {
+	if s.closed.Load() {
 		return false
 	}
-	r := &TCPRequest{Src: src, Dst: addrPort(id.LocalAddress, id.LocalPort), TOS: tos, s: s, seq: seq, heard: now}
+	err := s.lim.begin(src.Addr())
+	if err == errHalfOpen {
+		if old = p.evictLocked(now); old != nil {
+			s.lim.end(old.Src.Addr(), false)
+			err = s.lim.begin(src.Addr())
+		}
+	}
+	if err != nil {
+		s.limited.Add(1)
+		return false
+	}
+	r := &TCPRequest{Src: src, Dst: addrPort(id.LocalAddress, id.LocalPort), TOS: tos, s: s, id: id, seq: seq, since: now, heard: now}
 	r.ctx, r.cancel = context.WithCancel(s.ctx)
 	r.silence = s.clock.AfterFunc(firstSilence, r.cancel)
-	s.pending[id] = r
+	p.addLocked(r)
 	s.wg.Add(1)
 	return true
 }
 
+// giveUp ends a request whose place somebody else has taken.
+func (s *Stack) giveUp(r *TCPRequest) {
+	if r == nil {
+		return
+	}
+	s.limited.Add(1)
+	r.cancel()
+	proto := header.IPv4ProtocolNumber
+	if r.Src.Addr().Is6() {
+		proto = header.IPv6ProtocolNumber
+	}
+	if e := s.stack.FindTransportEndpoint(proto, tcp.ProtocolNumber, r.id, nic); e != nil {
+		e.Abort() // the handshake
+	}
+}
+
 // forget undoes admit.
 func (s *Stack) forget(id stack.TransportEndpointID) {
-	s.pendingMu.Lock()
-	r := s.pending[id]
-	delete(s.pending, id)
-	s.pendingMu.Unlock()
-	r.end(false)
+	s.pending.get(id).end(false)
 	s.wg.Done()
 }
 
 // attempt hands an admitted SYN over, on a goroutine of its own.
 func (s *Stack) attempt(f *tcp.ForwarderRequest) {
 	defer s.wg.Done()
-	s.pendingMu.Lock()
-	r := s.pending[f.ID()]
-	s.pendingMu.Unlock()
+	r := s.pending.get(f.ID())
 	r.r = f
 	s.cfg.TCP(r)
 }
 
-// givenUp ends the wait of a client that has reset its attempt. Its sequence
+// reset ends the wait of a client that has reset its attempt. Its sequence
 // number is that after the SYN (RFC 9293 §3.10.7.4); others are not believed.
-func (s *Stack) givenUp(id stack.TransportEndpointID, seq uint32) {
-	s.pendingMu.Lock()
-	r := s.pending[id]
-	s.pendingMu.Unlock()
-	if r != nil && seq == r.seq+1 {
+func (s *Stack) reset(id stack.TransportEndpointID, seq uint32) {
+	if r := s.pending.get(id); r != nil && seq == r.seq+1 {
 		r.cancel()
 	}
 }
@@ -122,29 +147,22 @@ func (s *Stack) givenUp(id stack.TransportEndpointID, seq uint32) {
 // Context ends when the client has given up, or the Stack is closed.
 func (r *TCPRequest) Context() context.Context { return r.ctx }
 
-// answer stops the watch for the client's repetitions.
-func (r *TCPRequest) answer() {
-	r.s.pendingMu.Lock()
-	r.answered = true
-	r.s.pendingMu.Unlock()
-	r.silence.Stop()
-}
-
 // finish ends the attempt.
 func (r *TCPRequest) finish(reset, connected bool) {
-	id := r.r.ID()
-	// First in gVisor, so that a next SYN finds neither.
-	r.r.Complete(reset)
-	r.s.pendingMu.Lock()
-	delete(r.s.pending, id)
-	r.s.pendingMu.Unlock()
+	r.r.Complete(reset) // first in gVisor, so that a next SYN finds neither
 	r.end(connected)
 }
 
 func (r *TCPRequest) end(connected bool) {
+	evicted := r.s.pending.remove(r)
 	r.silence.Stop()
 	r.cancel()
-	r.s.lim.end(r.Src.Addr(), connected)
+	switch {
+	case !evicted:
+		r.s.lim.end(r.Src.Addr(), connected)
+	case connected:
+		r.s.lim.opened(r.Src.Addr())
+	}
 }
 
 // Refuse answers with a reset.
@@ -169,7 +187,7 @@ func (r *TCPRequest) Accept() (*Conn, error) {
 		r.finish(true, false)
 		return nil, opError("accept", err)
 	}
-	r.answer()
+	r.s.pending.answer(r)
 	c := newConn(r.s, r.Src, r.Dst)
 	ep, terr := r.r.CreateEndpoint(&c.wq)
 	if terr != nil {
