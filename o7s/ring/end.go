@@ -27,6 +27,7 @@ type End struct {
 	bell        doorbell
 
 	closed   atomic.Bool
+	taken    atomic.Bool // at Close nothing waited for the other side
 	finished atomic.Bool // this side writes nothing more; the memory says so to the other
 	corrupt  atomic.Bool
 
@@ -180,6 +181,10 @@ func (e *End) Finish() {
 // still be unread.
 func (e *End) PeerFinished() bool { return e.isSet(e.peer, stateFinished) }
 
+// Taken reports whether the other side had read everything when this one was
+// closed.
+func (e *End) Taken() bool { return e.taken.Load() }
+
 // PeerDied reports whether the other side has gone without having closed its
 // End.
 func (e *End) PeerDied() bool { return e.bell.hungUp.Load() && !e.isSet(e.peer, stateClosed) }
@@ -249,6 +254,7 @@ func (e *End) Close() error {
 		// does not wait for him; as a rule the descriptor goes now, which hangs up as well.
 		e.bell.hangUp()
 	}
+	e.taken.Store(queued(e.out.sh, len(e.out.data)) == 0)
 	e.leave()
 	e.wmu.Unlock()
 	e.rmu.Unlock()

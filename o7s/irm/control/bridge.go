@@ -24,18 +24,20 @@ type bridge struct {
 	end      *ring.End
 	app, net layer.Port
 	once     sync.Once
+	onEnd    func() // called once, by close
 	// ended is closed when the flow has ended, from whichever side; all that
 	// the application wrote before has gone to the layer.
 	ended chan struct{}
 }
 
-// newBridge takes over both sides.
-func newBridge(end *ring.End, p *ring.Poller, net layer.Port) *bridge {
+// newBridge takes over both sides. onEnd is called when the flow has ended, in the
+// goroutine that found out; it may call close.
+func newBridge(end *ring.End, p *ring.Poller, net layer.Port, onEnd func()) *bridge {
 	app := ring.NewPort(end, p)
 	if pacer, ok := net.(layer.Pacer); ok {
 		app.Pace(pacer)
 	}
-	b := &bridge{end: end, app: app, net: net, ended: make(chan struct{})}
+	b := &bridge{end: end, app: app, net: net, onEnd: onEnd, ended: make(chan struct{})}
 	// The application cannot have sent yet, but the network may have: what it
 	// sent goes first into the ring.
 	net.Receive((*fromNet)(b))
@@ -47,7 +49,14 @@ func newBridge(end *ring.End, p *ring.Poller, net layer.Port) *bridge {
 func (b *bridge) close() {
 	b.net.Close()
 	b.app.Close()
-	b.once.Do(func() { close(b.ended) })
+	first := false
+	b.once.Do(func() {
+		close(b.ended)
+		first = true
+	})
+	if first {
+		b.onEnd()
+	}
 }
 
 // drained reports whether nothing that the application wrote is left in the

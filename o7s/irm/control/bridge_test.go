@@ -47,7 +47,7 @@ func bridged(t testing.TB) (*bridge, *wirePort, *ring.End) {
 		t.Fatal(err)
 	}
 	w := new(wirePort)
-	b := newBridge(end, p, w)
+	b := newBridge(end, p, w, func() {})
 	t.Cleanup(func() {
 		b.close()
 		app.Close()

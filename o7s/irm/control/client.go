@@ -19,6 +19,7 @@ import (
 
 	"o7gw/o7s/irm/irmpb"
 	"o7gw/o7s/layer"
+	"o7gw/o7s/poll"
 )
 
 // Client is a connection to the IRM daemon. To the daemon it is this process:
@@ -35,13 +36,15 @@ type Client struct {
 	// met by waiting and not by errors. Accepts, which may wait for ever, do
 	// not take one.
 	slots chan struct{}
-	wake  chan struct{} // tells the writer that out has something; capacity 1
+	wake  chan struct{}   // tells the writer that out has something; capacity 1
+	raw   syscall.RawConn // conn
 
-	mu    sync.Mutex // guards what follows
-	next  uint64
-	calls map[uint64]*call
-	out   [][]byte // requests to be written
-	err   error    // set before done is closed
+	mu     sync.Mutex // guards what follows
+	next   uint64
+	calls  map[uint64]*call
+	out    [][]byte // requests for which there was no room in the socket
+	behind bool     // the writer is at work
+	err    error    // set before done is closed
 }
 
 const (
@@ -78,6 +81,10 @@ func Dial(ctx context.Context, runDir string) (*Client, error) {
 		slots: make(chan struct{}, clientSlots),
 		wake:  make(chan struct{}, 1),
 		calls: make(map[uint64]*call),
+	}
+	if c.raw, err = c.conn.SyscallConn(); err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("connect to the IRM daemon: %w", err)
 	}
 	c.wg.Go(c.read)
 	c.wg.Go(c.write)
@@ -181,8 +188,13 @@ func (c *Client) postLocked(r *irmpb.Request) {
 	}
 }
 
-// enqueueLocked requires mu.
+// enqueueLocked sends a request, or, while the daemon does not keep up, leaves it to the
+// writer. It requires mu.
 func (c *Client) enqueueLocked(b []byte) {
+	if !c.behind && c.trySend(b) {
+		return
+	}
+	c.behind = true
 	c.out = append(c.out, b)
 	select {
 	case c.wake <- struct{}{}:
@@ -190,7 +202,18 @@ func (c *Client) enqueueLocked(b []byte) {
 	}
 }
 
-// write sends the queue until the connection ends.
+// trySend sends a request if it need not wait. The writer will find out about any
+// other error.
+func (c *Client) trySend(b []byte) bool {
+	sent := false
+	err := c.raw.Control(func(fd uintptr) {
+		_, err := poll.Send(int(fd), b)
+		sent = err == nil
+	})
+	return err == nil && sent
+}
+
+// write sends what had to wait until the connection ends.
 func (c *Client) write() {
 	for {
 		select {
@@ -198,15 +221,22 @@ func (c *Client) write() {
 			return
 		case <-c.wake:
 		}
-		c.mu.Lock()
-		out := c.out
-		c.out = nil
-		c.mu.Unlock()
-		for _, b := range out {
-			if _, err := c.conn.Write(b); err != nil {
-				c.fail(err)
-				return
+		for out := c.waiting(); len(out) > 0; out = c.waiting() {
+			for _, b := range out {
+				if _, err := c.conn.Write(b); err != nil {
+					c.fail(err)
+					return
+				}
 			}
 		}
 	}
+}
+
+// waiting takes requests that wait; none mean that the writer's work is done.
+func (c *Client) waiting() [][]byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	out := c.out
+	c.out, c.behind = nil, len(out) > 0
+	return out
 }

@@ -57,6 +57,7 @@ func (c *Client) attach(ctx context.Context, r *irmpb.Request, slot bool) (*flow
 		return nil, fmt.Errorf("open flow: %w", err)
 	}
 	f := k.replies[len(k.replies)-1].GetFlow()
+	id, direct := k.id, f.GetDirect()
 	return &flow.Attachment{
 		ID:    int(f.GetId()),
 		Name:  string(f.GetName()),
@@ -67,7 +68,10 @@ func (c *Client) attach(ctx context.Context, r *irmpb.Request, slot bool) (*flow
 		Terms: termsFromPB(f),
 		Lost:  c.lost,
 		Dealloc: func() error {
-			c.post(deallocRequest(k.id))
+			// The daemon sees the end of a ring to itself.
+			if direct || !end.Taken() {
+				c.post(deallocRequest(id))
+			}
 			return nil
 		},
 	}, nil

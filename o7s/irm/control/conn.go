@@ -21,10 +21,6 @@ import (
 	"o7gw/o7s/ring"
 )
 
-// replyQueue is how many replies wait for the writer; behind them the requests
-// wait with theirs.
-const replyQueue = 64
-
 const (
 	// maxIdle is how many goroutines of a connection wait for another request, and
 	// idleTime for how long. A fresh one would have to grow its stack first.
@@ -35,28 +31,30 @@ const (
 // conn is one connection, which is one process.
 //
 // serve reads requests. Each but the shortest runs in a goroutine beside it,
-// whose reply goes through a queue to the one writer. When the connection
-// ends, ctx ends, and with it every request.
+// which writes the reply, one at a time: behind a client that does not read, requests
+// wait with theirs. When the connection ends, ctx ends, and with it every request.
 type conn struct {
-	s       *server
-	sock    *net.UnixConn
-	creds   irm.Creds
-	proc    *irm.Process
-	ctx     context.Context
-	cancel  context.CancelFunc
-	wg      sync.WaitGroup // requests
-	replies chan reply
-	tasks   chan task    // to one that is idle
-	idle    atomic.Int32 // goroutines that take tasks
+	s      *server
+	sock   *net.UnixConn
+	creds  irm.Creds
+	proc   *irm.Process
+	ctx    context.Context
+	cancel context.CancelFunc
+	wg     sync.WaitGroup // requests
+	tasks  chan task      // to one that is idle
+	idle   atomic.Int32   // goroutines that take tasks
 
-	// poller of the bridged flows, made with the first; only the writer and,
-	// after it, serve use it.
+	writing sync.Mutex // held by who writes
+	// poller of the bridged flows, made with the first; guarded by writing, and at the end
+	// by nobody else being there.
 	poller *ring.Poller
 
 	mu       sync.Mutex // guards what follows
 	requests map[uint64]context.CancelFunc
 	flows    map[uint64]*granted // by request
 	listens  map[uint64]func()   // stop functions, by request
+
+	removing sync.WaitGroup // flows that are ending in goroutines of others
 }
 
 // task is a request that is to be run.
@@ -65,7 +63,8 @@ type task struct {
 	r   *irmpb.Request
 }
 
-// reply goes to the writer. A flow, if there is one, becomes files there.
+// reply goes to the client. A flow, if there is one, becomes files when its turn
+// has come.
 type reply struct {
 	msg  *irmpb.Reply
 	flow *irm.Flow
@@ -74,7 +73,6 @@ type reply struct {
 func newConn(ctx context.Context, s *server, sock *net.UnixConn, creds irm.Creds) *conn {
 	c := &conn{
 		s: s, sock: sock, creds: creds,
-		replies:  make(chan reply, replyQueue),
 		tasks:    make(chan task),
 		requests: make(map[uint64]context.CancelFunc),
 		flows:    make(map[uint64]*granted),
@@ -88,15 +86,11 @@ func newConn(ctx context.Context, s *server, sock *net.UnixConn, creds irm.Creds
 func (c *conn) serve() {
 	// A cancelled context wakes whoever reads or writes.
 	stop := context.AfterFunc(c.ctx, func() { c.sock.Close() })
-	var writer sync.WaitGroup
-	writer.Go(c.write)
 	err := c.read()
 	c.cancel()
 	stop()
 	c.sock.Close()
 	c.wg.Wait()
-	writer.Wait()
-	c.dropReplies()
 	c.drainFlows()
 	c.endFlows()
 	if c.proc != nil {
@@ -271,37 +265,26 @@ func errUnknown() error {
 	return &Error{Code: layer.ErrNotSupported, Text: fmt.Sprintf("request is unknown to this daemon (%s)", version())}
 }
 
-// send puts a reply into the queue of the writer, or drops it when the
-// connection ends first.
+// send writes a reply. It waits for a client that does not read, at most for the
+// limit of replies; then, or if the connection ends first, the reply is dropped.
 func (c *conn) send(r reply) {
-	select {
-	case c.replies <- r:
-	case <-c.ctx.Done():
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	if c.ctx.Err() != nil {
 		r.drop()
+		return
+	}
+	if err := c.writeReply(r); err != nil {
+		if c.ctx.Err() == nil {
+			c.s.warnf(c.creds, "Disconnecting process %d: cannot send a reply: %v.", c.creds.PID, err)
+		}
+		c.cancel()
 	}
 }
 
 func (r reply) drop() {
 	if r.flow != nil {
 		r.flow.Dealloc()
-	}
-}
-
-// write sends replies until the connection ends.
-func (c *conn) write() {
-	defer c.cancel()
-	for {
-		select {
-		case <-c.ctx.Done():
-			return
-		case r := <-c.replies:
-			if err := c.writeReply(r); err != nil {
-				if c.ctx.Err() == nil {
-					c.s.warnf(c.creds, "Disconnecting process %d: cannot send a reply: %v.", c.creds.PID, err)
-				}
-				return
-			}
-		}
 	}
 }
 
@@ -321,7 +304,7 @@ func (c *conn) writeReply(r reply) error {
 	if errors.Is(err, unix.ETOOMANYREFS) {
 		// Descriptors that others do not take out of their sockets count
 		// against an unprivileged daemon.
-		c.remove(id)
+		c.revoke(id)
 		return c.writeMessage(refusal(id, busy("too many descriptors are under way to clients of this daemon")), nil)
 	}
 	return err
@@ -332,19 +315,24 @@ func (c *conn) writeMessage(r *irmpb.Reply, oob []byte) error {
 	if err != nil {
 		return err
 	}
+	if err := c.trySend(b, oob); !errors.Is(err, unix.EAGAIN) {
+		return err
+	}
 	c.sock.SetWriteDeadline(time.Now().Add(c.s.limits.reply))
 	_, _, err = c.sock.WriteMsgUnix(b, oob, nil)
 	return err
 }
 
-// dropReplies empties the queue after the writer has ended.
-func (c *conn) dropReplies() {
-	for {
-		select {
-		case r := <-c.replies:
-			r.drop()
-		default:
-			return
-		}
+// trySend sends a message unless it had to wait: unix.EAGAIN.
+func (c *conn) trySend(b, oob []byte) (err error) {
+	raw, err := c.sock.SyscallConn()
+	if err != nil {
+		return err
 	}
+	if e := raw.Control(func(fd uintptr) {
+		_, err = unix.SendmsgN(int(fd), b, oob, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+	}); e != nil {
+		return e
+	}
+	return err
 }

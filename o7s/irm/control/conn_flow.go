@@ -45,7 +45,7 @@ func (c *conn) flow(ctx context.Context, r *irmpb.Request) (f *irm.Flow, ok bool
 }
 
 // grant makes the files of a flow for the client and fills in the reply. It
-// runs in the writer, so that at most one flow of a connection has files here
+// runs in send, so that at most one flow of a connection has files here
 // that the client does not have yet. The caller closes the files.
 func (c *conn) grant(r reply) (ring.Files, error) {
 	if err := c.s.takeFlow(c.creds); err != nil {
@@ -64,7 +64,7 @@ func (c *conn) grantFlow(r reply) (ring.Files, error) {
 	files, direct := r.flow.Ring()
 	if !direct {
 		var err error
-		if files, g.bridge, err = c.newRing(r.flow); err != nil {
+		if files, err = c.newRing(g, r.msg.GetId()); err != nil {
 			return ring.Files{}, err
 		}
 	}
@@ -81,6 +81,9 @@ func (c *conn) grantFlow(r reply) (ring.Files, error) {
 		g.flow.Dealloc()
 		return ring.Files{}, fmt.Errorf("request %d is used twice: %w", id, layer.ErrInvalid)
 	}
+	if g.bridge != nil && g.bridge.over() { // before it was entered
+		c.remove(id, g)
+	}
 	f := &irmpb.Flow{
 		Id: int64(r.flow.ID()), Name: []byte(r.flow.Name()), Qos: qosToPB(r.flow.QoS()),
 		MplNs: int64(r.flow.MPL()), Mtu: int64(min(r.flow.MTU(), ring.MaxPacket)), Side: uint32(files.Side),
@@ -90,13 +93,13 @@ func (c *conn) grantFlow(r reply) (ring.Files, error) {
 	return files, nil
 }
 
-// newRing makes a ring to the client, bridges it with the port of the flow,
-// and returns the client's files.
-func (c *conn) newRing(f *irm.Flow) (ring.Files, *bridge, error) {
-	fail := func(err error) (ring.Files, *bridge, error) {
-		return ring.Files{}, nil, fmt.Errorf("make ring of flow %d: %w", f.ID(), err)
+// newRing makes a ring to the client, bridges it with the port of the flow that the
+// request has got, and returns the client's files.
+func (c *conn) newRing(g *granted, request uint64) (ring.Files, error) {
+	fail := func(err error) (ring.Files, error) {
+		return ring.Files{}, fmt.Errorf("make ring of flow %d: %w", g.flow.ID(), err)
 	}
-	port := f.Port()
+	port := g.flow.Port()
 	if port == nil { // ended meanwhile
 		return fail(layer.ErrNotAllocated)
 	}
@@ -108,7 +111,8 @@ func (c *conn) newRing(f *irm.Flow) (ring.Files, *bridge, error) {
 		c.s.giveBridge(c.creds)
 		return fail(err)
 	}
-	return theirs, newBridge(ours, c.poller, port), nil
+	g.bridge = newBridge(ours, c.poller, port, func() { c.remove(request, g) })
+	return theirs, nil
 }
 
 // bridgeRing is the size, in bytes, of the rings between the daemon and an
@@ -138,8 +142,9 @@ func rightsOf(f ring.Files) []byte { return unix.UnixRights(f.Mem.Int(), f.Bell.
 // before it closed the ring or died.
 const linger = time.Second
 
-// dealloc ends a flow that the client has finished with: it has closed the
-// ring, or will at once.
+// dealloc ends a flow that the client has finished with. If it has a bridge, the
+// client has closed its ring and the bridge ends by itself, at the latest
+// after linger.
 func (c *conn) dealloc(request uint64) {
 	c.mu.Lock()
 	g := c.flows[request]
@@ -149,8 +154,8 @@ func (c *conn) dealloc(request uint64) {
 	}
 	g.ending = true
 	c.mu.Unlock()
-	if g.bridge == nil || g.bridge.over() {
-		c.remove(request)
+	if g.bridge == nil {
+		c.remove(request, g)
 		return
 	}
 	c.wg.Go(func() {
@@ -159,20 +164,34 @@ func (c *conn) dealloc(request uint64) {
 		select {
 		case <-g.bridge.ended:
 		case <-timer.C:
-		case <-c.ctx.Done():
-			return // endFlows will do it
+			g.bridge.close()
+		case <-c.ctx.Done(): // endFlows will do it
 		}
-		c.remove(request)
 	})
 }
 
-func (c *conn) remove(request uint64) {
+// revoke ends a flow that the client has not got.
+func (c *conn) revoke(request uint64) {
 	c.mu.Lock()
 	g := c.flows[request]
-	delete(c.flows, request)
 	c.mu.Unlock()
-	if g != nil { // nobody else was faster
+	if g != nil {
+		c.remove(request, g)
+	}
+}
+
+// remove ends a flow, unless that was done.
+func (c *conn) remove(request uint64, g *granted) {
+	c.mu.Lock()
+	known := c.flows[request] == g
+	if known {
+		delete(c.flows, request)
+		c.removing.Add(1)
+	}
+	c.mu.Unlock()
+	if known {
 		c.end(g)
+		c.removing.Done()
 	}
 }
 
@@ -206,6 +225,7 @@ func (c *conn) endFlows() {
 	for _, g := range flows {
 		c.end(g)
 	}
+	c.removing.Wait()
 }
 
 // end ends a flow on both sides.

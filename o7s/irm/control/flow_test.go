@@ -109,6 +109,27 @@ func TestDataOfTheDead(t *testing.T) {
 	ends(t, its)
 }
 
+// TestFlowEndsWithItsRing: the daemons free a flow between them when either
+// application has closed its ring; nobody needs to tell them.
+func TestFlowEndsWithItsRing(t *testing.T) {
+	a, b := pairOfDaemons(t)
+	server, client := b.dial(t), a.dial(t)
+	listenOn(t, server, "sink")
+	for n := range 20 {
+		mine, its := flows(t, client, server, "sink")
+		carries(t, its, mine, "last words")
+		if n%2 == 0 {
+			mine, its = its, mine
+		}
+		mine.Ring.Close()
+		for _, d := range []*daemon{a, b} {
+			eventually(t, "the flow is gone", func() bool { return len(d.irm.ListFlows()) == 0 })
+		}
+		ends(t, its)
+		closeFlow(its)
+	}
+}
+
 // TestAbandonedFlow: a client that goes without deallocating.
 func TestAbandonedFlow(t *testing.T) {
 	a, b := pairOfDaemons(t)

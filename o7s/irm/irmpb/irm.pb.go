@@ -982,7 +982,8 @@ func (x *Named) GetQos() *QoS {
 }
 
 // Dealloc ends a flow; an unknown one is no error. It names the request that the flow answered, not the
-// flow id, which may belong to another flow by now.
+// flow id, which may belong to another flow by now. A flow through the daemon ends
+// with its ring as well; Dealloc limits how long what is left in it is passed on.
 type Dealloc struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Request       uint64                 `protobuf:"varint,1,opt,name=request,proto3" json:"request,omitempty"`
