@@ -106,9 +106,9 @@ func (c *Config) source(version uint8) netip.Addr {
 	return netip.Addr{}
 }
 
-// NeedsRestart returns the keys in which n differs from c and which a running
+// needsRestart returns the keys in which n differs from c and which a running
 // tunnel cannot change.
-func (c *Config) NeedsRestart(n *Config) []string {
+func (c *Config) needsRestart(n *Config) []string {
 	var keys []string
 	for _, k := range []struct {
 		key  string

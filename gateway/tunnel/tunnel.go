@@ -203,11 +203,15 @@ func (t *Tunnel) config() *Config {
 // Config returns a copy of the configuration in use.
 func (t *Tunnel) Config() Config { return *t.config() }
 
-// Update applies the keys of cfg that can change at run time; the others keep
-// their value (Config.NeedsRestart).
-func (t *Tunnel) Update(cfg Config) {
+// Drain does nothing: a tunnel has no sessions that end by themselves.
+func (t *Tunnel) Drain() {}
+
+// Update applies the keys of cfg that can change at run time, and returns the
+// others in which it differs: those keep their value.
+func (t *Tunnel) Update(cfg Config) (restart []string) {
 	t.mu.Lock()
 	old := t.cfg
+	restart = old.needsRestart(&cfg)
 	cfg.Device, cfg.Listen, cfg.Connect = old.Device, old.Listen, old.Connect
 	cfg.Plain, cfg.Addresses = old.Plain, old.Addresses
 	t.cfg = &cfg
@@ -218,6 +222,7 @@ func (t *Tunnel) Update(cfg Config) {
 	for _, p := range peers {
 		p.tell()
 	}
+	return restart
 }
 
 // serve accepts peers until ctx ends.
