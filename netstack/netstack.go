@@ -155,8 +155,6 @@ const (
 	// finWait is how long a half-closed connection of nobody waits for its
 	// other half.
 	finWait = 60 * time.Second
-	// synRetries bounds the repetitions of a SYN-ACK: 15 s in all.
-	synRetries = 3
 	// maxRetries bounds the repetitions of data that nobody acknowledges:
 	// three minutes in all.
 	maxRetries = 10
@@ -200,8 +198,8 @@ func (s *Stack) configure() error {
 	wait, fin := tcpip.TCPTimeWaitTimeoutOption(timeWait), tcpip.TCPLingerTimeoutOption(finWait)
 	send := tcpip.TCPSendBufferSizeRangeOption{Min: tcp.MinBufferSize, Default: firstBuffer, Max: maxBuffer}
 	receive := tcpip.TCPReceiveBufferSizeRangeOption{Min: tcp.MinBufferSize, Default: firstBuffer, Max: maxBuffer}
-	syn, data := tcpip.TCPSynRetriesOption(synRetries), tcpip.TCPMaxRetriesOption(maxRetries)
-	for _, opt := range []tcpip.SettableTransportProtocolOption{&sack, &moderate, &wait, &fin, &send, &receive, &syn, &data} {
+	retries := tcpip.TCPMaxRetriesOption(maxRetries)
+	for _, opt := range []tcpip.SettableTransportProtocolOption{&sack, &moderate, &wait, &fin, &send, &receive, &retries} {
 		if err := s.stack.SetTransportProtocolOption(tcp.ProtocolNumber, opt); err != nil {
 			return fmt.Errorf("configure TCP: %v", err)
 		}

@@ -70,12 +70,12 @@ func (p *pending) evictLocked(now tcpip.MonotonicTime) *TCPRequest {
 	return nil
 }
 
-// answer stops the watch for repetitions.
+// answer stops the watch for repetitions: the handshake has begun.
 func (p *pending) answer(r *TCPRequest) {
 	p.mu.Lock()
 	r.answered = true
 	p.mu.Unlock()
-	r.silence.Stop()
+	r.silence.Reset(handshakeTime)
 }
 
 // remove forgets a request, and reports whether it was evicted.

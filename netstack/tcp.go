@@ -4,6 +4,7 @@ package netstack
 
 import (
 	"context"
+	"math"
 	"net/netip"
 	"time"
 
@@ -15,8 +16,7 @@ import (
 
 // forward gives connection attempts to Config.TCP.
 func (s *Stack) forward() {
-	// The limits are checked before: gVisor's is never reached.
-	f := tcp.NewForwarder(s.stack, firstBuffer, s.cfg.Limits.HalfOpen+1, s.attempt)
+	f := tcp.NewForwarder(s.stack, firstBuffer, math.MaxInt, s.attempt) // admit has checked the limits
 	s.stack.SetTransportProtocolHandler(tcp.ProtocolNumber, func(id stack.TransportEndpointID, pkt *stack.PacketBuffer) bool {
 		h := header.TCP(pkt.TransportHeader().Slice())
 		switch flags := h.Flags() & (header.TCPFlagRst | header.TCPFlagSyn | header.TCPFlagAck); {
@@ -57,7 +57,7 @@ type TCPRequest struct {
 	answered bool
 	done     bool
 	evicted  bool        // to make room for others
-	silence  tcpip.Timer // ends ctx
+	silence  tcpip.Timer // ends the attempt
 }
 
 // A client that has no answer repeats its SYN, after twice as long each time.
@@ -65,6 +65,8 @@ type TCPRequest struct {
 const (
 	firstSilence = 4 * time.Second // the first repetition comes after one, of old systems after three
 	slackSilence = 2 * time.Second
+	// handshakeTime is how long a client is waited for after the SYN-ACK.
+	handshakeTime = 15 * time.Second
 )
 
 // admit notes a SYN, unless it is the repetition of one that waits for its
@@ -73,7 +75,7 @@ func (s *Stack) admit(id stack.TransportEndpointID, seq uint32, tos uint8) bool 
 	src := addrPort(id.RemoteAddress, id.RemotePort)
 	now := s.clock.NowMonotonic()
 	var old *TCPRequest
-	defer func() { s.giveUp(old) }() // without the lock
+	defer func() { s.evict(old) }() // without the lock
 	p := &s.pending
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -100,25 +102,29 @@ func (s *Stack) admit(id stack.TransportEndpointID, seq uint32, tos uint8) bool 
 	}
 	r := &TCPRequest{Src: src, Dst: addrPort(id.LocalAddress, id.LocalPort), TOS: tos, s: s, id: id, seq: seq, since: now, heard: now}
 	r.ctx, r.cancel = context.WithCancel(s.ctx)
-	r.silence = s.clock.AfterFunc(firstSilence, r.cancel)
+	r.silence = s.clock.AfterFunc(firstSilence, r.abandon)
 	p.addLocked(r)
 	s.wg.Add(1)
 	return true
 }
 
-// giveUp ends a request whose place somebody else has taken.
-func (s *Stack) giveUp(r *TCPRequest) {
-	if r == nil {
-		return
+// evict ends a request whose place somebody else has taken.
+func (s *Stack) evict(r *TCPRequest) {
+	if r != nil {
+		s.limited.Add(1)
+		r.abandon()
 	}
-	s.limited.Add(1)
+}
+
+// abandon ends an attempt, and its handshake if that has begun.
+func (r *TCPRequest) abandon() {
 	r.cancel()
 	proto := header.IPv4ProtocolNumber
 	if r.Src.Addr().Is6() {
 		proto = header.IPv6ProtocolNumber
 	}
-	if e := s.stack.FindTransportEndpoint(proto, tcp.ProtocolNumber, r.id, nic); e != nil {
-		e.Abort() // the handshake
+	if e := r.s.stack.FindTransportEndpoint(proto, tcp.ProtocolNumber, r.id, nic); e != nil {
+		e.Abort()
 	}
 }
 
