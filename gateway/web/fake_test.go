@@ -94,6 +94,7 @@ func serve(t *testing.T, cfg Config, f *fake) *Server {
 		cfg.Listen = netip.MustParseAddrPort("127.0.0.1:0")
 	}
 	s := New(cfg, f.report, nil, slog.New(slog.DiscardHandler))
+	s.every /= 10
 	if err := s.Start(context.Background()); err != nil {
 		t.Fatal(err)
 	}

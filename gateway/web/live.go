@@ -91,9 +91,9 @@ func event(name string, v any) ([]byte, error) {
 	return fmt.Appendf(nil, "event: %s\ndata: %s\n\n", name, b), nil
 }
 
-// sample asks the gateway each second.
+// sample asks the gateway again and again.
 func (s *Server) sample() {
-	tick := time.NewTicker(sampleEvery)
+	tick := time.NewTicker(s.every)
 	defer tick.Stop()
 	var meter report.Meter
 	for {

@@ -31,6 +31,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/net/netutil"
 
@@ -46,6 +47,7 @@ type Server struct {
 	book    *ledger.Book
 	history *report.History
 	live    *live
+	every   time.Duration // between samples
 	cfg     atomic.Pointer[Config]
 
 	ctx    context.Context // ends with Close
@@ -69,6 +71,7 @@ func New(cfg Config, source func() report.Report, metrics http.Handler, log *slo
 		book:    ledger.New("web", "", log),
 		history: report.NewHistory(maxPast),
 		live:    newLive(),
+		every:   sampleEvery,
 	}
 	s.cfg.Store(&cfg)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
