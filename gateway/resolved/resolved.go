@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 
 // Package resolved tells systemd-resolved which DNS servers to ask for which
-// domains on an interface (split DNS), through its D-Bus interface
-// org.freedesktop.resolve1.
+// domains on a network interface (split DNS), through its D-Bus interface
+// org.freedesktop.resolve1(5).
 //
 // Start with Set; Hint is for machines where it does not run.
 package resolved
@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/godbus/dbus/v5"
@@ -25,23 +26,39 @@ const (
 	manager = "org.freedesktop.resolve1.Manager."
 )
 
-// callLimit bounds the calls to the bus.
-const callLimit = 3 * time.Second
+// Names of errors on the bus.
+const (
+	errUnknownService = "org.freedesktop.DBus.Error.ServiceUnknown"
+	errNoOwner        = "org.freedesktop.DBus.Error.NameHasNoOwner"
+	errUnknownMethod  = "org.freedesktop.DBus.Error.UnknownMethod"
+	errDenied         = "org.freedesktop.DBus.Error.AccessDenied"
+	errInteractive    = "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired"
+	errBusy           = "org.freedesktop.resolve1.LinkBusy"
+)
+
+// limit bounds what Set and undo do, each.
+const limit = 5 * time.Second
 
 // ErrNotRunning is returned where there is no system bus, or no
 // systemd-resolved on it.
 var ErrNotRunning = errors.New("systemd-resolved does not run")
 
-// server is a DNS server as SetLinkDNSEx takes it.
+// server is a DNS server as SetLinkDNSEx takes it: (iayqs).
 type server struct {
 	Family  int32
 	Address []byte
 	Port    uint16
-	Name    string
+	Name    string // for TLS
 }
 
-// domain is a domain as SetLinkDomains takes it; RoutingOnly: names are asked
-// for there, but short names are not completed with it.
+// oldServer is one as SetLinkDNS takes it, before systemd 246: (iay).
+type oldServer struct {
+	Family  int32
+	Address []byte
+}
+
+// domain is a domain as SetLinkDomains takes it: (sb). RoutingOnly: names are
+// asked for there, but short names are not completed with it.
 type domain struct {
 	Name        string
 	RoutingOnly bool
@@ -53,69 +70,131 @@ const (
 	afINET6 = 10
 )
 
-// Set makes systemd-resolved ask the servers for names in the domains, as long
-// as the interface exists, or until undo.
+// Set makes systemd-resolved ask the servers for names in the domains, and for no
+// others, as long as the interface exists, or until undo, which may be called
+// more than once. The interface needs an address that is not link-local. After
+// an error nothing has changed.
 func Set(ctx context.Context, link int, servers []netip.AddrPort, domains []string) (undo func(), err error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	m, err := connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer m.Close()
+	if err := m.set(ctx, int32(link), servers, domains); err != nil {
+		revert(int32(link)) // ctx may be over
+		return nil, err
+	}
+	return sync.OnceFunc(func() { revert(int32(link)) }), nil
+}
+
+// revert forgets what was set on an interface. If that fails, the interface or
+// systemd-resolved has gone, and with it the settings.
+func revert(link int32) {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	m, err := connect(ctx)
+	if err != nil {
+		return
+	}
+	defer m.Close()
+	m.call(ctx, "RevertLink", link)
+}
+
+// resolver is systemd-resolved on the bus.
+type resolver struct{ *dbus.Conn }
+
+// connect connects to the system bus, if systemd-resolved is there; it is not
+// started.
+func connect(ctx context.Context) (*resolver, error) {
 	conn, err := dbus.ConnectSystemBus(dbus.WithContext(ctx))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNotRunning, err)
 	}
-	defer conn.Close()
-	if err := set(ctx, conn, link, servers, domains); err != nil {
-		return nil, err
+	var has bool
+	if err := conn.BusObject().CallWithContext(ctx, "org.freedesktop.DBus.NameHasOwner", 0, busName).Store(&has); err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("ask the system bus for systemd-resolved: %w", err)
 	}
-	return func() {
-		ctx, cancel := context.WithTimeout(context.Background(), callLimit)
-		defer cancel()
-		conn, err := dbus.ConnectSystemBus(dbus.WithContext(ctx))
-		if err != nil {
-			return // it went with its memory of the link
-		}
-		defer conn.Close()
-		call(ctx, conn, "RevertLink", int32(link))
-	}, nil
+	if !has {
+		conn.Close()
+		return nil, ErrNotRunning
+	}
+	return &resolver{conn}, nil
 }
 
-func set(ctx context.Context, conn *dbus.Conn, link int, servers []netip.AddrPort, domains []string) error {
-	ctx, cancel := context.WithTimeout(ctx, callLimit)
-	defer cancel()
-	var s []server
-	for _, a := range servers {
-		family := int32(afINET)
-		if a.Addr().Is6() {
-			family = afINET6
-		}
-		s = append(s, server{family, a.Addr().AsSlice(), a.Port(), ""})
+func (r *resolver) set(ctx context.Context, link int32, servers []netip.AddrPort, domains []string) error {
+	list := make([]domain, len(domains))
+	for i, name := range domains {
+		list[i] = domain{strings.TrimSuffix(name, "."), true}
 	}
-	var d []domain
-	for _, name := range domains {
-		d = append(d, domain{strings.TrimSuffix(name, "."), true})
-	}
-	if err := call(ctx, conn, "SetLinkDNSEx", int32(link), s); err != nil {
+	// The servers come last: before, the interface is not asked at all, and
+	// never for what it has no domain for.
+	if err := r.call(ctx, "SetLinkDomains", link, list); err != nil {
 		return err
 	}
-	return call(ctx, conn, "SetLinkDomains", int32(link), d)
+	// What the machine may have switched on for all interfaces, and the
+	// gateway cannot: its zone is not signed. Older versions lack some.
+	for _, c := range []struct {
+		method string
+		value  any
+	}{
+		{"SetLinkDefaultRoute", false},
+		{"SetLinkDNSSEC", "no"},
+		{"SetLinkDNSOverTLS", "no"},
+		{"SetLinkLLMNR", "no"},
+		{"SetLinkMulticastDNS", "no"},
+	} {
+		if err := r.call(ctx, c.method, link, c.value); err != nil && !is(err, errUnknownMethod) {
+			return err
+		}
+	}
+	return r.setServers(ctx, link, servers)
 }
 
-func call(ctx context.Context, conn *dbus.Conn, method string, args ...any) error {
-	err := conn.Object(busName, path).CallWithContext(ctx, manager+method, 0, args...).Err
-	var e dbus.Error
-	if errors.As(err, &e) && (e.Name == "org.freedesktop.DBus.Error.ServiceUnknown" || e.Name == "org.freedesktop.DBus.Error.NameHasNoOwner") {
+func (r *resolver) setServers(ctx context.Context, link int32, servers []netip.AddrPort) error {
+	list, old := make([]server, len(servers)), make([]oldServer, len(servers))
+	ports := false
+	for i, a := range servers {
+		family := int32(afINET)
+		if !a.Addr().Unmap().Is4() {
+			family = afINET6
+		}
+		old[i] = oldServer{family, a.Addr().Unmap().AsSlice()}
+		list[i] = server{family, old[i].Address, a.Port(), ""}
+		ports = ports || a.Port() != 53
+	}
+	err := r.call(ctx, "SetLinkDNSEx", link, list)
+	if !is(err, errUnknownMethod) {
+		return err
+	}
+	if ports {
+		return fmt.Errorf("this systemd-resolved is too old for servers that are not on port 53: %w", err)
+	}
+	return r.call(ctx, "SetLinkDNS", link, old)
+}
+
+// call calls a method; the error says what to do.
+func (r *resolver) call(ctx context.Context, method string, args ...any) error {
+	err := r.Object(busName, path).CallWithContext(ctx, manager+method, dbus.FlagNoAutoStart, args...).Err
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil: // which closes the connection, too
+		err = ctx.Err()
+	case is(err, errUnknownService), is(err, errNoOwner):
 		return ErrNotRunning
+	case is(err, errDenied), is(err, errInteractive):
+		err = fmt.Errorf("%w (start as root, or allow it to this user with a polkit rule: docs/names.md)", err)
+	case is(err, errBusy):
+		err = fmt.Errorf("%w (systemd-networkd has the interface: put DNS= and Domains= into its .network file)", err)
 	}
-	if err != nil {
-		return fmt.Errorf("systemd-resolved: %s: %w", method, err)
-	}
-	return nil
+	return fmt.Errorf("systemd-resolved: %s: %w", method, err)
 }
 
-// Hint says what to do by hand, where systemd-resolved does not do it.
-func Hint(servers []netip.AddrPort, domains []string) string {
-	var at, addrs []string
-	for _, s := range servers {
-		at = append(at, s.String())
-		addrs = append(addrs, s.Addr().String())
-	}
-	return fmt.Sprintf("ask %s for names in %s: with dnsmasq by server=/%s/%s, or with \"nameserver %s\" first in /etc/resolv.conf and upstream set in [names]",
-		strings.Join(at, " or "), strings.Join(domains, ", "), strings.Join(domains, "/"), strings.Join(addrs[:min(1, len(addrs))], ""), strings.Join(addrs[:min(1, len(addrs))], ""))
+// is reports whether an error came from the bus under that name.
+func is(err error, name string) bool {
+	var e dbus.Error
+	return errors.As(err, &e) && e.Name == name
 }
