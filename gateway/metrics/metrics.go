@@ -69,7 +69,7 @@ func wantsOpen(accept string) bool {
 func text(r report.Report, tree *rib.Tree, open bool) []byte {
 	var e exposition
 	gateway(&e, &r)
-	node(&e, tree)
+	embedded(&e, tree)
 	if dropped := e.series - maxSeries; dropped > 0 {
 		e.series = 0
 		e.add("o7gw_metrics_dropped", gauge, "Samples that this answer had no room for.", float64(dropped))
@@ -77,6 +77,7 @@ func text(r report.Report, tree *rib.Tree, open bool) []byte {
 	var b bytes.Buffer
 	e.write(&b, open)
 	vm.WriteProcessMetrics(&b)
+	vm.WriteFDMetrics(&b)
 	if open {
 		b.WriteString("# EOF\n")
 	}

@@ -16,9 +16,9 @@ import (
 // process.
 const maxNeighbours = 128
 
-// node adds what the RIB of a node says (irm.RIB). Entries of single flows are
+// embedded adds what the RIB of a node says (irm.RIB). Entries of single flows are
 // left out: there are as many as sessions.
-func node(e *exposition, tree *rib.Tree) {
+func embedded(e *exposition, tree *rib.Tree) {
 	top, err := tree.List("")
 	if err != nil { // no node in this process
 		return
