@@ -52,7 +52,7 @@ func (p *Process) allocLayer(ctx context.Context, s string, qs qos.Spec, pol *oa
 			}
 			return nil, err
 		}
-		pause := time.After(retryPause)
+		begin := time.Now()
 		f, err := p.allocThrough(ctx, m, hash, s, qs, pol)
 		switch {
 		case errors.Is(err, layer.ErrNoAnswer):
@@ -67,7 +67,7 @@ func (p *Process) allocLayer(ctx context.Context, s string, qs qos.Spec, pol *oa
 		p.irm.infoBy(p.cause(), "No answer to the flow request for %v through IPCP %d.", text(s), m.id)
 		silent[m]++
 		select {
-		case <-pause:
+		case <-time.After(retryPause - time.Since(begin)):
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}

@@ -16,6 +16,9 @@ const (
 	queueLength = 4096
 	// flushTime is how long the end of a Queue waits for its sink.
 	flushTime = time.Second
+	// gatherTime is how long lines wait for others that share their write, after
+	// one that did not: a busy daemon writes several for each flow.
+	gatherTime = 4 * time.Millisecond
 )
 
 // Queue returns a handler that passes records on to h from a goroutine of its
@@ -27,7 +30,7 @@ func Queue(h slog.Handler) (queued slog.Handler, done func()) {
 	q := &queue{records: make(chan record, queueLength), base: h, ended: make(chan struct{}), flush: func() {}}
 	if h, ok := h.(*handler); ok {
 		if s, ok := h.out.(*stream); ok {
-			s.gather, q.flush = true, s.flush
+			s.gather, q.flush, q.rest = true, s.flush, gatherTime
 		}
 	}
 	go q.run()
@@ -41,6 +44,7 @@ type queue struct {
 	lost    atomic.Uint64
 	ended   chan struct{} // closed when run returns
 	flush   func()        // writes lines that were gathered
+	rest    time.Duration // after it
 }
 
 // record is a record with the handler that renders it. Without one it is the
@@ -65,6 +69,7 @@ func (q *queue) run() {
 		}
 		if len(q.records) == 0 {
 			q.flush()
+			time.Sleep(q.rest)
 		}
 	}
 }

@@ -67,23 +67,24 @@ func (f *flow) ask(ctx context.Context, req request) (reply, error) {
 	if err := a.send(f.addr, control, req); err != nil {
 		return f.giveUp(fmt.Errorf("send flow request to %d: %w: %w", f.addr, layer.ErrIPCP, err))
 	}
-	limit := time.NewTimer(answerTime)
-	defer limit.Stop()
+	limit := time.Now().Add(answerTime)
 	wait := firstRepeat
-	repeat := time.NewTimer(wait)
-	defer repeat.Stop()
+	alarm := time.NewTimer(wait) // the next repetition, or the limit
+	defer alarm.Stop()
 	for {
 		select {
 		case r := <-f.answer:
 			return r, nil
-		case <-repeat.C:
+		case <-alarm.C:
+			left := time.Until(limit)
+			if left <= 0 {
+				return f.giveUp(fmt.Errorf("member %d: %w", f.addr, layer.ErrNoAnswer))
+			}
 			if a.members.has(f.addr) && a.send(f.addr, control, req) == nil {
 				a.stats.repeats.Add(1)
 			}
-			wait *= 2
-			repeat.Reset(wait)
-		case <-limit.C:
-			return f.giveUp(fmt.Errorf("member %d: %w", f.addr, layer.ErrNoAnswer))
+			wait = min(2*wait, left)
+			alarm.Reset(wait)
 		case <-a.ctx.Done():
 			return f.giveUp(fmt.Errorf("IPCP is closing: %w", layer.ErrIPCPState))
 		case <-ctx.Done():
