@@ -11,11 +11,13 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/netip"
-	"reflect"
+	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"o7gw/o7s/qos"
@@ -68,46 +70,94 @@ type Forward struct {
 	log    *slog.Logger
 	book   *ledger.Book
 	tcp    *listen.TCP
-	udp    []*listen.UDP
+	gate   *listen.Gate // of UDP clients
 
-	mu  sync.Mutex
-	cfg *Config // never changed, only replaced
+	cfg atomic.Pointer[Config] // never changed, only replaced
+
+	mu      sync.Mutex
+	udp     map[netip.AddrPort]*listen.UDP
+	drained bool
 }
 
 // New returns a forward that Start starts.
 func New(cfg Config, d *proxy.Dialer, log *slog.Logger) *Forward {
 	f := &Forward{
-		cfg: &cfg, dialer: d,
+		dialer: d, udp: map[netip.AddrPort]*listen.UDP{},
 		log:  log.With("component", "o7gw/forward", "forward", cfg.Name),
 		book: ledger.New("forward", cfg.Name, log),
 	}
-	f.tcp = listen.NewTCP(f.log, cfg.MaxSessions, f.serve)
+	f.cfg.Store(&cfg)
+	f.tcp = listen.NewTCP(f.log, f.book, cfg.MaxSessions, f.serve)
+	f.gate = listen.NewGate(cfg.MaxSessions)
 	return f
 }
 
 // Start opens the local addresses.
 func (f *Forward) Start(context.Context) error {
-	cfg := f.config()
-	if err := f.tcp.Listen(cfg.TCP); err != nil {
+	cfg := f.cfg.Load()
+	err := f.tcp.Listen(cfg.TCP)
+	if err == nil {
+		err = f.listenUDP(cfg)
+	}
+	if err != nil {
 		f.Close()
 		return fmt.Errorf("forward %s: %w", cfg.Name, err)
 	}
-	for _, at := range cfg.UDP {
-		u, err := listen.ListenUDP(at, cfg.MaxSessions, cfg.IdleUDP, f.book, f.dial)
-		if err != nil {
-			f.Close()
-			return fmt.Errorf("forward %s: %w", cfg.Name, err)
-		}
-		f.udp = append(f.udp, u)
-	}
 	f.book.SetState("up", nil)
 	return nil
+}
+
+// listenUDP opens the addresses of UDP and closes, with their sessions, those
+// that were open before and are not among them. If one cannot be opened all
+// stays as it was.
+func (f *Forward) listenUDP(cfg *Config) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.drained {
+		return net.ErrClosed
+	}
+	opened := map[netip.AddrPort]*listen.UDP{}
+	for _, at := range cfg.UDP {
+		if f.udp[at] != nil || opened[at] != nil {
+			continue
+		}
+		u, err := listen.ListenUDP(at, f.gate, cfg.IdleUDP, f.book, f.dial)
+		if err != nil {
+			for _, o := range opened {
+				o.Close()
+			}
+			return err
+		}
+		opened[at] = u
+	}
+	for at, u := range f.udp {
+		if !slices.Contains(cfg.UDP, at) {
+			u.Close()
+			delete(f.udp, at)
+		}
+	}
+	maps.Copy(f.udp, opened)
+	return nil
+}
+
+// Addrs returns the local addresses that are open.
+func (f *Forward) Addrs() (tcp, udp []netip.AddrPort) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, u := range f.udp {
+		udp = append(udp, u.Addr())
+	}
+	slices.SortFunc(udp, netip.AddrPort.Compare)
+	return f.tcp.Addrs(), udp
 }
 
 // Drain closes the local addresses of TCP; sessions go on. UDP clients that
 // have a session keep it, new ones get none.
 func (f *Forward) Drain() {
 	f.tcp.Drain()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.drained = true
 	for _, u := range f.udp {
 		u.Drain()
 	}
@@ -117,41 +167,45 @@ func (f *Forward) Drain() {
 // Close ends all sessions and returns when nothing is left.
 func (f *Forward) Close() error {
 	f.tcp.Close()
-	for _, u := range f.udp {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.drained = true
+	for at, u := range f.udp {
 		u.Close()
+		delete(f.udp, at)
 	}
 	return nil
 }
 
-func (f *Forward) config() *Config {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.cfg
-}
-
 // Config returns a copy of the configuration in use.
-func (f *Forward) Config() Config { return *f.config() }
+func (f *Forward) Config() Config { return *f.cfg.Load() }
 
-// Update applies to new sessions what can change at run time, and returns the
-// keys that cannot.
-func (f *Forward) Update(cfg Config) []string {
+// Update applies a configuration to new sessions, and returns the keys that
+// could not be applied. Of local addresses that change those are opened and
+// closed that differ; sessions of UDP end with the address of their client.
+func (f *Forward) Update(cfg Config) (restart []string) {
+	old := f.cfg.Load()
+	err := f.tcp.Listen(cfg.TCP)
+	if err == nil {
+		if err = f.listenUDP(&cfg); err != nil {
+			f.tcp.Listen(old.TCP)
+		}
+	}
+	if err != nil {
+		f.log.Error("the new local addresses could not be opened, the old ones stay", "err", err)
+		restart = append(restart, "listen")
+		cfg.TCP, cfg.UDP = old.TCP, old.UDP
+	}
+	cfg.Name = old.Name
+	f.tcp.SetMax(cfg.MaxSessions)
+	f.gate.Set(cfg.MaxSessions)
+	f.cfg.Store(&cfg)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	old := f.cfg
-	var keys []string
-	if !reflect.DeepEqual(old.TCP, cfg.TCP) || !reflect.DeepEqual(old.UDP, cfg.UDP) {
-		keys = append(keys, "listen")
+	for _, u := range f.udp {
+		u.SetIdle(cfg.IdleUDP)
 	}
-	if old.MaxSessions != cfg.MaxSessions {
-		keys = append(keys, "max_sessions")
-	}
-	if old.IdleUDP != cfg.IdleUDP {
-		keys = append(keys, "idle_udp")
-	}
-	cfg.Name, cfg.TCP, cfg.UDP = old.Name, old.TCP, old.UDP
-	cfg.MaxSessions, cfg.IdleUDP = old.MaxSessions, old.IdleUDP
-	f.cfg = &cfg
-	return keys
+	return restart
 }
 
 // Book returns the sessions.
@@ -159,9 +213,8 @@ func (f *Forward) Book() *ledger.Book { return f.book }
 
 // serve carries one TCP connection.
 func (f *Forward) serve(ctx context.Context, c *net.TCPConn) {
-	cfg := f.config()
-	from := c.RemoteAddr().(*net.TCPAddr).AddrPort()
-	from = netip.AddrPortFrom(from.Addr().Unmap().WithZone(""), from.Port())
+	cfg := f.cfg.Load()
+	from := listen.Source(c)
 	info := ledger.Info{Proto: session.TCP, Source: from.String(), Target: cfg.target(), Service: cfg.Service}
 	var conn *proxy.Conn
 	var err error
@@ -172,9 +225,7 @@ func (f *Forward) serve(ctx context.Context, c *net.TCPConn) {
 	}
 	if err != nil {
 		f.book.Refused(info, err)
-		f.log.Info("not connected", "service", cfg.Service, "err", err)
-		c.SetLinger(0) // a reset says that nobody is there
-		c.Close()
+		listen.Reset(c) // it says that nobody is there
 		return
 	}
 	info.Peer = conn.Flow().Peer()
@@ -184,7 +235,7 @@ func (f *Forward) serve(ctx context.Context, c *net.TCPConn) {
 
 // dial begins the session of a UDP client.
 func (f *Forward) dial(ctx context.Context, from netip.AddrPort) (*proxy.Packets, ledger.Info, error) {
-	cfg := f.config()
+	cfg := f.cfg.Load()
 	info := ledger.Info{Proto: session.UDP, Source: from.String(), Target: cfg.target(), Service: cfg.Service}
 	p, err := f.dialer.DialUDP(ctx, cfg.Service, cfg.QoS, cfg.request(from))
 	return p, info, err
