@@ -63,12 +63,11 @@ func (in *Incoming) AcceptTCP() (*Conn, error) {
 
 // AcceptUDP answers the request for a UDP session: the target is open.
 func (in *Incoming) AcceptUDP() (*Packets, error) {
-	status := session.OK.Append(nil)
 	if err := in.answer(session.OK); err != nil {
 		abort(in.Flow)
 		return nil, err
 	}
-	return newPackets(in.Flow, status), nil
+	return newPackets(in.Flow, session.Answered()), nil
 }
 
 func (in *Incoming) answer(s session.Status) error {

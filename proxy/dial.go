@@ -111,7 +111,7 @@ func (d *Dialer) DialUDP(ctx context.Context, service string, qs qos.Spec, req s
 		err = readStatus(again, f)
 		stop()
 		if err == nil {
-			return newPackets(f, nil), nil
+			return newPackets(f, new(session.Datagrams)), nil
 		}
 		if ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
 			break

@@ -26,33 +26,40 @@ type Datagram struct {
 
 // Packets is a UDP session on a raw flow: datagrams may be lost, as with UDP.
 type Packets struct {
-	f      *o7s.Flow
-	status []byte // sent again when the request is; nil: this end dialled
-	id     atomic.Uint32
+	f  *o7s.Flow
+	id atomic.Uint32
 
 	receiver func([]Datagram)
 	ended    func(error)
-	whole    session.Reassembler // used by the receiver's goroutine
-	batch    []Datagram
+	batch    []Datagram // used by the receiver's goroutine
 
-	dropped atomic.Uint64
-	once    sync.Once
-	done    sync.Once
+	mu     sync.Mutex
+	state  *session.Datagrams
+	expiry *time.Timer // runs while fragments wait
+	closed bool
+
+	unsendable atomic.Uint64
+	once       sync.Once
+	done       sync.Once
 }
 
-func newPackets(f *o7s.Flow, status []byte) *Packets {
+func newPackets(f *o7s.Flow, state *session.Datagrams) *Packets {
 	f.SetNonblock(true)
-	return &Packets{f: f, status: status}
+	return &Packets{f: f, state: state}
 }
 
 // Flow returns the flow that carries the session.
 func (p *Packets) Flow() *o7s.Flow { return p.f }
 
 // MaxDatagram returns the largest payload that Send takes, bytes.
-func (p *Packets) MaxDatagram() int { return session.MaxDatagram }
+func (p *Packets) MaxDatagram() int { return session.MaxDatagramOver(p.f.MTU()) }
 
 // Dropped returns how many datagrams were malformed, too large or incomplete.
-func (p *Packets) Dropped() uint64 { return p.dropped.Load() }
+func (p *Packets) Dropped() uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.unsendable.Load() + p.state.Dropped()
+}
 
 // Send sends datagrams; it takes the buffers, not the slice. It does not wait:
 // what the flow has no room for is lost. What exceeds the flow's MTU is
@@ -94,7 +101,7 @@ func (p *Packets) sendFragments(h session.DatagramHeader, b *packet.Buffer) erro
 	defer b.Release()
 	count, size := session.Fragments(h, b.Len(), p.f.MTU())
 	if count == 0 {
-		p.dropped.Add(1)
+		p.unsendable.Add(1)
 		return syscall.EMSGSIZE
 	}
 	h.ID, h.Last = uint16(p.id.Add(1)), uint8(count-1)
@@ -142,45 +149,46 @@ func (r *packetsReceiver) Packets(pkts []*packet.Buffer) {
 
 // take reads one packet; it takes the buffer.
 func (p *Packets) take(b *packet.Buffer) {
-	data := b.Bytes()
-	if !session.IsDatagram(data) {
-		p.other(data)
+	p.mu.Lock()
+	t := p.state.Take(time.Now(), b.Bytes())
+	if t.Whole || t.Payload == nil { // not the usual datagram: fragments may wait
+		p.watchLocked()
+	}
+	p.mu.Unlock()
+	switch {
+	case t.Whole:
 		b.Release()
-		return
-	}
-	h, n, err := session.ParseDatagram(data)
-	if err != nil {
-		p.dropped.Add(1)
+		b = packet.Get(len(t.Payload))
+		b.Append(t.Payload)
+	case t.Payload != nil:
+		b.TrimFront(b.Len() - len(t.Payload))
+	default:
 		b.Release()
+		if t.Reply != nil {
+			p.f.WritePacket(t.Reply)
+		}
 		return
 	}
-	if h.Last == 0 {
-		b.TrimFront(n)
-		p.batch = append(p.batch, Datagram{h.Addr, b})
-		return
-	}
-	addr, whole, ok := p.whole.Take(time.Now(), &h, data[n:])
-	b.Release()
-	if ok {
-		w := packet.Get(len(whole))
-		w.Append(whole)
-		p.batch = append(p.batch, Datagram{addr, w})
+	p.batch = append(p.batch, Datagram{t.Addr, b})
+}
+
+// watchLocked has fragments dropped when they are old.
+func (p *Packets) watchLocked() {
+	at, waits := p.state.Deadline()
+	switch {
+	case !waits || p.closed:
+	case p.expiry == nil:
+		p.expiry = time.AfterFunc(time.Until(at), p.expire)
+	default:
+		p.expiry.Reset(time.Until(at))
 	}
 }
 
-// other takes what is no datagram: the request once more means that the status
-// was lost.
-func (p *Packets) other(data []byte) {
-	if len(data) == 0 {
-		return
-	}
-	switch k := session.Kind(data[0]); {
-	case k == session.KindRequest && p.status != nil:
-		p.f.WritePacket(p.status)
-	case k == session.KindStatus, k == session.KindKeepalive, k >= session.Optional:
-	default:
-		p.dropped.Add(1)
-	}
+func (p *Packets) expire() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.state.Expire(time.Now())
+	p.watchLocked()
 }
 
 // Event takes the end of the flow.
@@ -194,6 +202,14 @@ func (r *packetsReceiver) Event(e layer.Event) {
 // Close ends the session.
 func (p *Packets) Close() error {
 	var err error
-	p.once.Do(func() { err = p.f.Close() })
+	p.once.Do(func() {
+		p.mu.Lock()
+		p.closed = true
+		if p.expiry != nil {
+			p.expiry.Stop()
+		}
+		p.mu.Unlock()
+		err = p.f.Close()
+	})
 	return err
 }

@@ -44,7 +44,7 @@ type DatagramHeader struct {
 func (h *DatagramHeader) Len() int {
 	n := 1
 	if h.Addr.IsValid() {
-		n += h.Addr.Addr().BitLen()/8 + 2
+		n += h.Addr.Addr().Unmap().BitLen()/8 + 2
 	}
 	if h.Last > 0 {
 		n += fragmentLen
@@ -57,7 +57,7 @@ func (h *DatagramHeader) Put(b []byte) {
 	b[0] = byte(KindDatagram)
 	p := b[1:]
 	if h.Addr.IsValid() {
-		if a := h.Addr.Addr(); a.Is4() {
+		if a := h.Addr.Addr().Unmap(); a.Is4() {
 			b[0] |= flagAddr4
 			v := a.As4()
 			p = p[copy(p, v[:]):]

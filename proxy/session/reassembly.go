@@ -4,6 +4,7 @@ package session
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -11,15 +12,15 @@ const (
 	// partialsMost is how many datagrams are put together at a time; a new one
 	// takes the place of the oldest.
 	partialsMost = 8
-	// partialsBytes bounds the memory of all of them.
+	// partialsBytes bounds the payload of all of them.
 	partialsBytes = 4 * MaxDatagram
 	// partialAge is how long a datagram waits for its fragments.
 	partialAge = 5 * time.Second
 )
 
-// Reassembler puts fragmented datagrams together. Its memory is bounded: what
-// a peer leaves incomplete goes when it is old, or when others need the room.
-// The zero value is empty.
+// Reassembler puts fragmented datagrams together. Its memory is bounded, to
+// partialsBytes and some 50 kB more: what a peer leaves incomplete goes when it is
+// old, or when others need the room. The zero value is empty.
 type Reassembler struct {
 	partials []*partial // oldest first
 	bytes    int
@@ -30,8 +31,8 @@ type Reassembler struct {
 type partial struct {
 	id      uint16
 	last    uint8
-	since   time.Time
 	addr    netip.AddrPort
+	since   time.Time
 	pieces  [][]byte
 	missing int
 	bytes   int
@@ -39,70 +40,80 @@ type partial struct {
 
 // Take takes a fragment; it copies the payload. It returns the whole datagram
 // when the fragment was the last one missing.
-func (r *Reassembler) Take(now time.Time, h *DatagramHeader, payload []byte) (addr netip.AddrPort, whole []byte, ok bool) {
-	r.forget(now)
-	p := r.find(h)
-	if p == nil {
-		p = &partial{id: h.ID, last: h.Last, since: now, pieces: make([][]byte, int(h.Last)+1), missing: int(h.Last) + 1}
-		r.partials = append(r.partials, p)
-	}
-	if p.pieces[h.Index] != nil || p.bytes+len(payload) > MaxDatagram || len(payload) == 0 {
+func (r *Reassembler) Take(now time.Time, h *DatagramHeader, payload []byte) (whole []byte, ok bool) {
+	r.Expire(now)
+	if len(payload) == 0 || h.Last == 0 || h.Index > h.Last {
 		r.dropped++
-		return addr, nil, false
+		return nil, false
 	}
-	if h.Index == 0 {
-		p.addr = h.Addr
+	p := r.find(now, h)
+	if p.pieces[h.Index] != nil || p.bytes+len(payload) > MaxDatagram {
+		r.dropped++
+		return nil, false
 	}
-	p.pieces[h.Index] = append([]byte(nil), payload...)
+	p.pieces[h.Index] = slices.Clone(payload)
 	p.bytes += len(payload)
 	r.bytes += len(payload)
-	if p.missing--; p.missing > 0 {
-		for len(r.partials) > partialsMost || r.bytes > partialsBytes {
-			r.drop(0)
-			r.dropped++
+	if p.missing--; p.missing == 0 {
+		whole = slices.Concat(p.pieces...)
+		r.drop(slices.Index(r.partials, p))
+		return whole, true
+	}
+	for r.bytes > partialsBytes {
+		oldest := 0
+		if r.partials[oldest] == p {
+			oldest = 1 // alone p is within the bound
 		}
-		return addr, nil, false
+		r.drop(oldest)
+		r.dropped++
 	}
-	whole = make([]byte, 0, p.bytes)
-	for _, piece := range p.pieces {
-		whole = append(whole, piece...)
-	}
-	for i, q := range r.partials {
-		if q == p {
-			r.drop(i)
-			break
-		}
-	}
-	return p.addr, whole, true
+	return nil, false
 }
 
-// find returns the datagram of a fragment. One with the same id but another
-// number of fragments is an old one that will never be complete.
-func (r *Reassembler) find(h *DatagramHeader) *partial {
+// find returns the datagram of a fragment, a new one if there is none. One with
+// the same id but another shape is an old one that will never be complete.
+func (r *Reassembler) find(now time.Time, h *DatagramHeader) *partial {
 	for i, p := range r.partials {
-		if p.id == h.ID {
-			if p.last == h.Last {
-				return p
-			}
-			r.drop(i)
-			r.dropped++
-			return nil
+		if p.id != h.ID {
+			continue
 		}
+		if p.last == h.Last && p.addr == h.Addr {
+			return p
+		}
+		r.drop(i)
+		r.dropped++
+		break
 	}
-	return nil
+	if len(r.partials) == partialsMost {
+		r.drop(0)
+		r.dropped++
+	}
+	n := int(h.Last) + 1
+	p := &partial{id: h.ID, last: h.Last, addr: h.Addr, since: now, pieces: make([][]byte, n), missing: n}
+	r.partials = append(r.partials, p)
+	return p
 }
 
-// forget drops what is too old.
-func (r *Reassembler) forget(now time.Time) {
-	for len(r.partials) > 0 && now.Sub(r.partials[0].since) > partialAge {
+// Expire drops what is too old.
+func (r *Reassembler) Expire(now time.Time) {
+	for len(r.partials) > 0 && now.Sub(r.partials[0].since) >= partialAge {
 		r.drop(0)
 		r.dropped++
 	}
 }
 
+// Deadline returns when Expire has something to drop; ok is false if nothing
+// waits.
+func (r *Reassembler) Deadline() (at time.Time, ok bool) {
+	if len(r.partials) == 0 {
+		return at, false
+	}
+	return r.partials[0].since.Add(partialAge), true
+}
+
 func (r *Reassembler) drop(i int) {
 	r.bytes -= r.partials[i].bytes
-	r.partials = append(r.partials[:i], r.partials[i+1:]...)
+	r.partials = slices.Delete(r.partials, i, i+1)
 }
 
 // Dropped returns how many datagrams or fragments were dropped.
@@ -113,7 +124,7 @@ func (r *Reassembler) Dropped() uint64 { return r.dropped }
 // into each; 0 fragments: it cannot be sent.
 func Fragments(h DatagramHeader, n, mtu int) (count, size int) {
 	h.Last = 0
-	if h.Len()+n <= mtu {
+	if n <= MaxDatagram && h.Len()+n <= mtu {
 		return 1, n
 	}
 	h.Last = 1
@@ -125,4 +136,10 @@ func Fragments(h DatagramHeader, n, mtu int) (count, size int) {
 		return 0, 0
 	}
 	return count, size
+}
+
+// MaxDatagramOver returns the largest datagram, bytes, that a flow of that MTU
+// carries, whatever address it has.
+func MaxDatagramOver(mtu int) int {
+	return max(0, min(MaxDatagram, maxFragments*(mtu-MaxDatagramHeader)))
 }

@@ -4,6 +4,7 @@ package session
 
 import (
 	"encoding/binary"
+	"fmt"
 	"net/netip"
 	"strings"
 )
@@ -38,7 +39,15 @@ const (
 	addrHost = 255
 )
 
-// Append appends the packet to b.
+// Check returns an error, of status BadRequest, if the request cannot be sent.
+func (r *Request) Check() error {
+	if r.Host == "" || validHost(r.Host) {
+		return nil
+	}
+	return fmt.Errorf("host name %.300q: %w", r.Host, BadRequest)
+}
+
+// Append appends the packet of a request that passes Check to b.
 func (r *Request) Append(b []byte) []byte {
 	b = append(b, byte(KindRequest), Version, byte(r.Proto))
 	switch {
@@ -96,7 +105,7 @@ func ParseRequest(p []byte) (r Request, version uint8, err error) {
 		r.Source = netip.AddrPortFrom(source, binary.BigEndian.Uint16(p))
 		p = p[2:]
 	}
-	if _, err := parseExtensions(p); err != nil {
+	if err := checkExtensions(p); err != nil {
 		return Request{}, version, err
 	}
 	return r, version, nil
@@ -108,10 +117,17 @@ func parseHost(p []byte) (host string, rest []byte, err error) {
 	}
 	n := int(p[0])
 	host, rest = string(p[1:1+n]), p[1+n:]
-	if n == 0 || n > MaxHost || strings.ContainsFunc(host, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
+	if !validHost(host) {
 		return "", nil, malformed("host name %q", host)
 	}
 	return host, rest, nil
+}
+
+// validHost reports whether a host name can be one: printable ASCII without
+// spaces, which names of other languages have become by then (RFC 5891).
+func validHost(host string) bool {
+	return host != "" && len(host) <= MaxHost &&
+		!strings.ContainsFunc(host, func(r rune) bool { return r <= ' ' || r >= 0x7f })
 }
 
 // parseAddr reads an address with its type; an invalid one says there is none.
@@ -136,23 +152,17 @@ func parseAddr(p []byte) (a netip.Addr, rest []byte, err error) {
 	}
 }
 
-// extension is one triple behind a request or status.
-type extension struct {
-	kind  uint8
-	value []byte
-}
-
-func parseExtensions(p []byte) (list []extension, err error) {
+// checkExtensions reads what follows the known part of a request or status: triples
+// of type, length and value, all of which this version skips.
+func checkExtensions(p []byte) error {
 	if len(p) > maxExtensions {
-		return nil, malformed("%d bytes of extensions", len(p))
+		return malformed("%d bytes of extensions", len(p))
 	}
 	for len(p) > 0 {
 		if len(p) < 2 || len(p) < 2+int(p[1]) {
-			return nil, malformed("extension cut off")
+			return malformed("extension cut off")
 		}
-		n := int(p[1])
-		list = append(list, extension{p[0], p[2 : 2+n]})
-		p = p[2+n:]
+		p = p[2+int(p[1]):]
 	}
-	return list, nil
+	return nil
 }

@@ -63,7 +63,8 @@ func (s Status) Append(b []byte) []byte {
 	return append(b, byte(KindStatus), Version, byte(s))
 }
 
-// ParseStatus reads the answer to a request.
+// ParseStatus reads the answer to a request. One of a version that was not offered
+// is Unsupported.
 func ParseStatus(p []byte) (s Status, version uint8, err error) {
 	if len(p) < 3 || Kind(p[0]) != KindStatus {
 		return Failed, 0, malformed("no status")
@@ -71,43 +72,64 @@ func ParseStatus(p []byte) (s Status, version uint8, err error) {
 	if version = p[1]; version == 0 {
 		return Failed, 0, malformed("version 0")
 	}
-	if _, err := parseExtensions(p[3:]); err != nil {
+	if err := checkExtensions(p[3:]); err != nil {
 		return Failed, version, err
 	}
-	if s = Status(p[2]); int(s) >= len(texts) {
+	s = Status(p[2])
+	switch {
+	case version > Version && s == OK:
+		s = Unsupported
+	case int(s) >= len(texts):
 		s = Failed
 	}
 	return s, version, nil
 }
 
+// causes are the errors of dialling flows and sockets that have a status of their
+// own.
+var causes = []struct {
+	status Status
+	errs   []error
+}{
+	{Refused, []error{layer.ErrNoName, layer.ErrIPCP, syscall.ECONNREFUSED, syscall.ECONNRESET}},
+	{Denied, []error{layer.ErrAuth, layer.ErrCrypt, syscall.EACCES, syscall.EPERM}},
+	{Unreachable, []error{syscall.EHOSTUNREACH, syscall.ENETUNREACH, syscall.EHOSTDOWN, syscall.ENETDOWN, syscall.EADDRNOTAVAIL}},
+	{TimedOut, []error{context.DeadlineExceeded, os.ErrDeadlineExceeded, syscall.ETIMEDOUT, layer.ErrNoAnswer, layer.ErrFlowPeer}},
+	{Busy, []error{syscall.EMFILE, syscall.ENFILE, syscall.EAGAIN, syscall.EBUSY, syscall.ENOMEM, syscall.ENOBUFS}},
+	{Unsupported, []error{syscall.ENOTSUP, syscall.EPROTONOSUPPORT}},
+	{BadRequest, []error{ErrMalformed}},
+}
+
 // StatusOf returns the status that tells a peer, or a client, of an error of
-// dialling.
+// dialling; OK for nil.
 func StatusOf(err error) Status {
-	var s Status
-	var dns *net.DNSError
-	var timeout interface{ Timeout() bool }
-	switch {
-	case err == nil:
+	if err == nil {
 		return OK
-	case errors.As(err, &s):
+	}
+	var s Status
+	if errors.As(err, &s) {
 		return s
-	case errors.Is(err, layer.ErrNoName), errors.Is(err, layer.ErrIPCP), errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ECONNRESET):
-		return Refused
-	case errors.Is(err, layer.ErrAuth), errors.Is(err, layer.ErrCrypt), errors.Is(err, layer.ErrPermission),
-		errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
-		return Denied
-	case errors.As(err, &dns):
-		if dns.IsNotFound {
-			return NotFound
+	}
+	var dns *net.DNSError
+	if errors.As(err, &dns) && dns.IsNotFound {
+		return NotFound
+	}
+	// An Errno of the peer has the number of the system's, but is another type.
+	var number syscall.Errno
+	var refusal layer.Errno
+	if errors.As(err, &refusal) && refusal > 0 {
+		number = syscall.Errno(refusal)
+	}
+	for _, c := range causes {
+		for _, cause := range c.errs {
+			if errors.Is(err, cause) || number != 0 && cause == number {
+				return c.status
+			}
 		}
+	}
+	var timeout interface{ Timeout() bool }
+	if errors.As(err, &timeout) && timeout.Timeout() {
 		return TimedOut
-	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EADDRNOTAVAIL):
-		return Unreachable
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, syscall.ETIMEDOUT),
-		errors.Is(err, layer.ErrNoAnswer), errors.As(err, &timeout) && timeout.Timeout():
-		return TimedOut
-	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE), errors.Is(err, syscall.EAGAIN), errors.Is(err, layer.ErrNoMemory):
-		return Busy
 	}
 	return Failed
 }

@@ -12,20 +12,26 @@ import "errors"
 //	 │  ╲                                               ▲
 //	 │   ╲ finish taken               Finish sent       │
 //	 │    ╰──────────────▶ half-closed ─────────────────╯
-//	 ╰── reset, malformed, or the flow's end before both finishes: aborted
+//	 ╰── reset or malformed packet taken: aborted, from each state
 //
-// The zero value is open. Finish and Take may be called from two goroutines.
+// The orderly end of the flow counts as the peer's finish. The zero value is open.
+// Finish and Take may be called from two goroutines.
 type Stream struct {
-	finished bool // this side has sent finish
-	ended    bool // the peer has
+	finished bool  // this side has sent finish
+	ended    bool  // the peer has
+	broken   error // aborted, and why
 }
 
 // ErrReset is the end of a session that the peer aborted.
 var ErrReset = errors.New("session reset by the peer")
 
 // Take reads a packet of the peer. It returns the bytes of data packets. done
-// is true when the peer has finished; an error aborts the session.
+// is true when the peer has finished; an error aborts the session, and every call
+// after it returns it.
 func (s *Stream) Take(p []byte) (data []byte, done bool, err error) {
+	if s.broken != nil {
+		return nil, false, s.broken
+	}
 	if len(p) == 0 {
 		return nil, s.ended, nil // a keepalive of the flow
 	}
@@ -33,17 +39,18 @@ func (s *Stream) Take(p []byte) (data []byte, done bool, err error) {
 	case k == KindKeepalive || k >= Optional:
 		return nil, s.ended, nil
 	case k == KindReset:
-		return nil, false, ErrReset
+		s.broken = ErrReset
 	case s.ended:
-		return nil, false, malformed("packet of kind %#x after finish", p[0])
+		s.broken = malformed("packet of kind %#x after finish", p[0])
 	case k == KindData:
 		return p[1:], false, nil
 	case k == KindFinish:
 		s.ended = true
 		return nil, true, nil
 	default:
-		return nil, false, malformed("packet of kind %#x", p[0])
+		s.broken = malformed("packet of kind %#x", p[0])
 	}
+	return nil, false, s.broken
 }
 
 // Ended reports whether the peer has finished.
