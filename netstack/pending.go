@@ -10,17 +10,63 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 )
 
-// evictable is how long a request is safe from others that want its place:
-// longer than a service needs to answer, and its client.
+// evictable is how long an undecided request is safe from others that want its
+// place: longer than a service needs to answer.
 const evictable = 200 * time.Millisecond
 
 // pending is the connection attempts that are not decided, or whose handshake
 // is not complete.
 type pending struct {
-	mu      sync.Mutex
-	all     map[stack.TransportEndpointID]*TCPRequest
-	order   []*TCPRequest // oldest first; some are done
-	evicted int           // in all, and not done
+	mu       sync.Mutex
+	all      map[stack.TransportEndpointID]*TCPRequest
+	waiting  queue // for a decision
+	answered queue // for the client
+	evicted  int   // in all, and not done
+}
+
+// queue is requests, oldest first; some have left it.
+type queue struct {
+	list []*TCPRequest
+	left int // in list
+}
+
+// in reports whether a request is in the queue.
+func (q *queue) in(r *TCPRequest) bool { return r.in == q }
+
+func (q *queue) push(r *TCPRequest) {
+	if len(q.list) > 2*(len(q.list)-q.left)+64 {
+		kept := q.list[:0]
+		for _, o := range q.list {
+			if q.in(o) {
+				kept = append(kept, o)
+			}
+		}
+		clear(q.list[len(kept):])
+		q.list, q.left = kept, 0
+	}
+	r.in = q
+	q.list = append(q.list, r)
+}
+
+// oldest returns the first that is in the queue, or nil.
+func (q *queue) oldest() *TCPRequest {
+	for len(q.list) > 0 {
+		if r := q.list[0]; q.in(r) {
+			return r
+		}
+		q.list[0] = nil
+		q.list = q.list[1:]
+		q.left--
+	}
+	return nil
+}
+
+// leaveLocked takes a request out of its queue.
+func (r *TCPRequest) leaveLocked() {
+	if r.in != nil {
+		r.in.left++
+		r.in = nil
+	}
 }
 
 func (p *pending) get(id stack.TransportEndpointID) *TCPRequest {
@@ -34,47 +80,38 @@ func (p *pending) addLocked(r *TCPRequest) {
 		p.all = map[stack.TransportEndpointID]*TCPRequest{}
 	}
 	p.all[r.id] = r
-	if len(p.order) > 2*len(p.all)+64 {
-		kept := p.order[:0]
-		for _, o := range p.order {
-			if !o.done {
-				kept = append(kept, o)
-			}
-		}
-		clear(p.order[len(kept):])
-		p.order = kept
-	}
-	p.order = append(p.order, r)
+	p.waiting.push(r)
 }
 
-// evictLocked chooses the oldest request to make room for a new one: in a
-// flood of SYNs without a client behind them each has its time, and the
-// others get through. nil: there is none that is old enough.
+// evictLocked chooses a request to make room for a new one: the oldest whose
+// client has not answered the SYN-ACK, as none does in a flood; those that
+// exist answer faster than a flood comes round. Or the oldest undecided one, if
+// it had its time. nil: there is none.
 func (p *pending) evictLocked(now tcpip.MonotonicTime) *TCPRequest {
 	if p.evicted > len(p.all)/2 {
 		return nil // whoever decides about them does not notice; work stays bounded
 	}
-	for len(p.order) > 0 {
-		r := p.order[0]
-		if !r.done && now.Sub(r.since) < evictable {
+	r := p.answered.oldest()
+	if r == nil {
+		if r = p.waiting.oldest(); r == nil || now.Sub(r.since) < evictable {
 			return nil
 		}
-		p.order[0] = nil
-		p.order = p.order[1:]
-		if !r.done {
-			r.evicted = true
-			p.evicted++
-			return r
-		}
 	}
-	return nil
+	r.leaveLocked()
+	r.evicted = true
+	p.evicted++
+	return r
 }
 
-// answer stops the watch for repetitions: the handshake has begun.
+// answer notes that the handshake has begun.
 func (p *pending) answer(r *TCPRequest) {
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	r.answered = true
-	p.mu.Unlock()
+	if r.in != nil {
+		r.leaveLocked()
+		p.answered.push(r)
+	}
 	r.silence.Reset(handshakeTime)
 }
 
@@ -82,7 +119,7 @@ func (p *pending) answer(r *TCPRequest) {
 func (p *pending) remove(r *TCPRequest) (evicted bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	r.done = true
+	r.leaveLocked()
 	delete(p.all, r.id)
 	if r.evicted {
 		p.evicted--

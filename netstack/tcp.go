@@ -54,10 +54,10 @@ type TCPRequest struct {
 	// of pending.mu
 	since    tcpip.MonotonicTime // the first SYN
 	heard    tcpip.MonotonicTime // the latest SYN
-	answered bool
-	done     bool
-	evicted  bool        // to make room for others
-	silence  tcpip.Timer // ends the attempt
+	in       *queue              // nil: neither waiting nor answered
+	answered bool                // with a SYN-ACK
+	evicted  bool                // to make room for others
+	silence  tcpip.Timer         // ends the attempt
 }
 
 // A client that has no answer repeats its SYN, after twice as long each time.
