@@ -226,9 +226,27 @@ func TestReset(t *testing.T) {
 	}
 }
 
-// TestRefusals: every reason has its status.
+// nets are the layers that sessions are tested and measured over.
+var nets = []struct {
+	name string
+	pair func(t testing.TB, names ...string) (client, server proxytest.Stack)
+}{
+	{"udp4", proxytest.Pair},
+	{"udp4-1500", func(t testing.TB, names ...string) (a, b proxytest.Stack) {
+		return proxytest.PairMTU(t, 1500, names...)
+	}},
+	{"unicast-1500", func(t testing.TB, _ ...string) (a, b proxytest.Stack) { return proxytest.Unicast(t, 1500) }},
+}
+
+// TestRefusals: every reason has its status, and soon.
 func TestRefusals(t *testing.T) {
-	client, server := proxytest.Pair(t, "closed", "silent", "nobody")
+	for _, n := range nets {
+		t.Run(n.name, func(t *testing.T) { testRefusals(t, n.pair) })
+	}
+}
+
+func testRefusals(t *testing.T, pair func(testing.TB, ...string) (a, b proxytest.Stack)) {
+	client, server := pair(t, "closed", "silent", "nobody")
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -245,6 +263,9 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("%s: %v (%v), want %v", name, session.StatusOf(err), err, want)
 		}
 		t.Logf("%s: %v after %v", name, err, time.Since(begin))
+		if _, err = d.DialUDP(t.Context(), name, qos.Spec{}, session.Request{}); session.StatusOf(err) == session.OK {
+			t.Errorf("%s takes UDP", name)
+		}
 	}
 	short := &proxy.Dialer{Stack: client, Timeout: 50 * time.Millisecond}
 	if _, err := short.DialTCP(t.Context(), "silent", qos.Spec{}, session.Request{}); session.StatusOf(err) != session.TimedOut {
@@ -253,82 +274,5 @@ func TestRefusals(t *testing.T) {
 	close(silent)
 	if err := error(session.Refused); proxy.NobodyServes(err) || !proxy.NobodyServes(layer.ErrNoName) {
 		t.Error("wrong idea of who serves")
-	}
-}
-
-func BenchmarkRelay(b *testing.B) {
-	client, server := proxytest.Pair(b, "sink")
-	const size = 1 << 30
-	sink := tcpServer(b, func(c *net.TCPConn) {
-		buf := make([]byte, 1<<18)
-		for {
-			if _, err := c.Read(buf); err != nil {
-				break
-			}
-		}
-		c.Write([]byte("k"))
-	})
-	serve(b, server, "sink", to(b, sink))
-	in := entrance(b, client, "sink", qos.Spec{})
-	buf := make([]byte, 1<<18)
-	b.SetBytes(size)
-	b.ReportAllocs()
-	for b.Loop() {
-		c := dialTCP(b, in)
-		for n := 0; n < size; n += len(buf) {
-			if _, err := c.Write(buf); err != nil {
-				b.Fatal(err)
-			}
-		}
-		c.CloseWrite()
-		if _, err := io.ReadFull(c, buf[:1]); err != nil {
-			b.Fatal(err)
-		}
-		c.Close()
-	}
-}
-
-func BenchmarkRequestResponse(b *testing.B) {
-	client, server := proxytest.Pair(b, "echo")
-	echo := tcpServer(b, func(c *net.TCPConn) {
-		var p [1]byte
-		for {
-			if _, err := c.Read(p[:]); err != nil {
-				return
-			}
-			c.Write(p[:])
-		}
-	})
-	serve(b, server, "echo", to(b, echo))
-	for name, addr := range map[string]string{"direct": echo, "proxy": entrance(b, client, "echo", qos.Spec{})} {
-		b.Run(name, func(b *testing.B) {
-			c := dialTCP(b, addr)
-			defer c.Close()
-			var p [1]byte
-			b.ReportAllocs()
-			for b.Loop() {
-				c.Write(p[:])
-				if _, err := c.Read(p[:]); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-	}
-}
-
-func BenchmarkSessions(b *testing.B) {
-	client, server := proxytest.Pair(b, "echo")
-	echo := tcpServer(b, func(c *net.TCPConn) { io.Copy(c, c) })
-	serve(b, server, "echo", to(b, echo))
-	in := entrance(b, client, "echo", qos.Spec{})
-	var p [1]byte
-	for b.Loop() {
-		c := dialTCP(b, in)
-		c.Write(p[:])
-		c.CloseWrite()
-		if _, err := io.ReadFull(c, p[:]); err != nil {
-			b.Fatal(err)
-		}
-		c.Close()
 	}
 }

@@ -8,14 +8,16 @@ package proxytest
 
 import (
 	"context"
-	"fmt"
 	"net/netip"
 	"sync/atomic"
 	"testing"
 
 	"o7gw/o7s"
 	"o7gw/o7s/ipcp"
+	"o7gw/o7s/irm"
+	"o7gw/o7s/layer"
 	"o7gw/o7s/node"
+	"o7gw/o7s/qos"
 	"o7gw/proxy"
 )
 
@@ -36,6 +38,66 @@ var pairs atomic.Uint32
 // Pair returns the stacks of two nodes that are joined by a udp4 layer on the
 // loopback interface; the second serves the names. Both end with the test.
 func Pair(t testing.TB, names ...string) (client, server Stack) {
+	return PairMTU(t, 0, names...)
+}
+
+// PairMTU is Pair on a path that carries IP packets of mtu bytes; 0: those of the
+// loopback interface, 65536.
+func PairMTU(t testing.TB, mtu int, names ...string) (client, server Stack) {
+	t.Helper()
+	a, b := udpPair(t, mtu, names...)
+	return Stack{a.Stack()}, Stack{b.Stack()}
+}
+
+// Unicast returns the stacks of two nodes in a unicast layer, which stands on a
+// udp4 layer like that of PairMTU. Either can serve any name. Both end with the test.
+func Unicast(t testing.TB, mtu int) (client, server Stack) {
+	t.Helper()
+	const first = "first.member"
+	a, b := udpPair(t, mtu, first)
+	ctx := context.Background()
+	id := top(t, b.IRM())
+	cfg := ipcp.Config{Type: ipcp.Unicast, Layer: "top", Hash: layer.SHA3_256}
+	for _, err := range []error{
+		b.IRM().Bootstrap(ctx, id, cfg),
+		b.IRM().CreateName(irm.NameInfo{Name: first}),
+		b.IRM().BindIPCP(id, first),
+		b.IRM().Register(ctx, first, b.udp),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	id = top(t, a.IRM())
+	if _, err := a.IRM().Enroll(ctx, id, first); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range irm.Components(ipcp.Unicast) {
+		if err := a.IRM().Connect(ctx, id, first, c, qos.Raw); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return Stack{a.Stack()}, Stack{b.Stack()}
+}
+
+// top makes the unicast IPC process of a node.
+func top(t testing.TB, i *irm.IRM) int {
+	t.Helper()
+	id, err := i.CreateIPCP(ipcp.Unicast, "uni")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+// member is a node in a udp4 layer, and the id of its IPC process there.
+type member struct {
+	*node.Node
+	udp int
+}
+
+// udpPair returns two nodes in a udp4 layer.
+func udpPair(t testing.TB, mtu int, names ...string) (client, server member) {
 	t.Helper()
 	// Addresses of their own, since the port is the same for all.
 	n := pairs.Add(1)
@@ -44,10 +106,10 @@ func Pair(t testing.TB, names ...string) (client, server Stack) {
 	for _, name := range names {
 		hosts[name] = []netip.Addr{at(2)}
 	}
-	return start(t, at(1), hosts), start(t, at(2), nil)
+	return start(t, ipcp.UDPConfig{Addr: at(1), MTU: mtu, Hosts: hosts}), start(t, ipcp.UDPConfig{Addr: at(2), MTU: mtu})
 }
 
-func start(t testing.TB, own netip.Addr, hosts map[string][]netip.Addr) Stack {
+func start(t testing.TB, cfg ipcp.UDPConfig) member {
 	t.Helper()
 	ctx := context.Background()
 	n, err := node.New(ctx, node.Config{})
@@ -60,10 +122,10 @@ func start(t testing.TB, own netip.Addr, hosts map[string][]netip.Addr) Stack {
 	})
 	id, err := n.IRM().CreateIPCP(ipcp.UDP4, "udp")
 	if err == nil {
-		err = n.IRM().Bootstrap(ctx, id, ipcp.Config{Type: ipcp.UDP4, Layer: "net", UDP: ipcp.UDPConfig{Addr: own, Hosts: hosts}})
+		err = n.IRM().Bootstrap(ctx, id, ipcp.Config{Type: ipcp.UDP4, Layer: "net", UDP: cfg})
 	}
 	if err != nil {
-		t.Fatal(fmt.Errorf("node at %v: %w", own, err))
+		t.Fatalf("node at %v: %v", cfg.Addr, err)
 	}
-	return Stack{n.Stack()}
+	return member{n, id}
 }
