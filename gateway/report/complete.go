@@ -41,7 +41,8 @@ func tunnelObject(t *tunnel.Status) Object {
 	o := Object{
 		Kind: Tunnel, Name: t.Name, State: StateUp, Service: t.Service, Serves: t.Role == "server", Device: t.Device,
 		Book: ledger.Snapshot{
-			Kind: Tunnel, Name: t.Name, Open: len(t.Peers), Failed: uint64(t.Failures), LastError: t.LastError,
+			Kind: Tunnel, Name: t.Name, Open: len(t.Peers), Total: t.Admitted, Failed: uint64(t.Failures), LastError: t.LastError,
+			RxPackets: t.RxPackets, RxBytes: t.RxBytes, TxPackets: t.TxPackets, TxBytes: t.TxBytes,
 			Sessions: []ledger.Entry{},
 		},
 	}
@@ -49,13 +50,6 @@ func tunnelObject(t *tunnel.Status) Object {
 		o.State = "not connected"
 	}
 	o.Book.State = o.State
-	for i := range t.Peers {
-		p := &t.Peers[i]
-		o.Book.RxBytes += p.RxBytes
-		o.Book.TxBytes += p.TxBytes
-		o.Book.RxPackets += p.RxPackets
-		o.Book.TxPackets += p.TxPackets
-	}
 	return o
 }
 

@@ -22,7 +22,7 @@ func example() Report {
 	return Report{
 		PID: 7, Config: "x.toml", Started: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
 		Tunnels: []tunnel.Status{
-			{Name: "a", Role: "server", Service: "vpn", Device: "tun0", Peers: []tunnel.PeerStatus{
+			{Name: "a", Role: "server", Service: "vpn", Device: "tun0", Admitted: 4, RxBytes: 11, TxBytes: 22, Peers: []tunnel.PeerStatus{
 				{Flow: 1, Exchanged: true, RxBytes: 10, TxBytes: 20, Prefixes: []netip.Prefix{netip.MustParsePrefix("10.0.0.2/32")}},
 				{Flow: 2, RxBytes: 1, TxBytes: 2},
 				{Flow: 3, Exchanged: true, Down: true},
@@ -51,7 +51,7 @@ func TestComplete(t *testing.T) {
 	if got, want := strings.Join(ids, ", "), "tunnel a up, tunnel b not connected, expose web up, socks down, forward f up"; got != want {
 		t.Errorf("objects %s", got)
 	}
-	if want := (Totals{Objects: 5, Up: 3, Open: 6, Total: 9, Refused: 1, Failed: 6, RxBytes: 111, TxBytes: 222}); r.Totals != want {
+	if want := (Totals{Objects: 5, Up: 3, Open: 6, Total: 13, Refused: 1, Failed: 6, RxBytes: 111, TxBytes: 222}); r.Totals != want {
 		t.Errorf("totals %+v", r.Totals)
 	}
 	var peers []string

@@ -25,6 +25,7 @@ func (t *Tunnel) add(p *peer) bool {
 		return false
 	}
 	t.peers = append(t.peers, p)
+	t.admitted++
 	return true
 }
 
@@ -33,6 +34,7 @@ func (t *Tunnel) remove(p *peer) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.peers = slices.DeleteFunc(t.peers, func(q *peer) bool { return q == p })
+	t.past.add(p)
 	t.view.Store(t.newView())
 	t.applyLocked()
 }

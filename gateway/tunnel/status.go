@@ -19,6 +19,11 @@ type Status struct {
 	Routes    []netip.Prefix `json:"routes"`
 	Up        time.Duration  `json:"up_ns"`
 	Peers     []PeerStatus   `json:"peers"`
+	Admitted  uint64         `json:"admitted_peers"` // so far
+	RxPackets uint64         `json:"rx_packets"`     // from all peers so far
+	RxBytes   uint64         `json:"rx_bytes"`
+	TxPackets uint64         `json:"tx_packets"` // to all peers so far
+	TxBytes   uint64         `json:"tx_bytes"`
 	NoRoute   uint64         `json:"no_route_packets"`
 	TooBig    uint64         `json:"too_big_packets"`
 	Malformed uint64         `json:"malformed_packets"`
@@ -67,7 +72,9 @@ func (t *Tunnel) Status() Status {
 	for p := range t.routes {
 		s.Routes = append(s.Routes, p)
 	}
+	sum := t.past
 	for _, p := range t.peers {
+		sum.add(p)
 		s.Peers = append(s.Peers, PeerStatus{
 			Flow: p.flow.ID(), Exchanged: p.exchanged.Load() || t.cfg.Plain, Down: p.down.Load(),
 			MTU: int(p.mtu.Load()), Since: time.Since(p.since), Prefixes: p.prefixes,
@@ -76,5 +83,7 @@ func (t *Tunnel) Status() Status {
 			BadSource: p.badSource.Load(), Malformed: p.malformed.Load(), BadControl: p.badControl.Load(),
 		})
 	}
+	s.Admitted = t.admitted
+	s.RxPackets, s.RxBytes, s.TxPackets, s.TxBytes = sum.rxPackets, sum.rxBytes, sum.txPackets, sum.txBytes
 	return s
 }

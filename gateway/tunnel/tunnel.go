@@ -122,6 +122,18 @@ type Tunnel struct {
 	lastErr  error
 	attempts int
 	started  time.Time
+	admitted uint64 // peers so far
+	past     totals // of peers that are gone
+}
+
+// totals is what peers have carried.
+type totals struct{ rxPackets, rxBytes, txPackets, txBytes uint64 }
+
+func (s *totals) add(p *peer) {
+	s.rxPackets += p.rx.packets.Load()
+	s.rxBytes += p.rx.bytes.Load()
+	s.txPackets += p.tx.packets.Load()
+	s.txBytes += p.tx.bytes.Load()
 }
 
 // New returns a tunnel that Start starts.

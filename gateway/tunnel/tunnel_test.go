@@ -113,6 +113,12 @@ func TestServerRoutesBetweenClients(t *testing.T) {
 		if len(sd.routes) != 0 {
 			t.Errorf("routes of a peer that is gone: %v", sd.routes)
 		}
+		// Totals keep what went through it.
+		after := s.Status()
+		if len(after.Peers) != 1 || after.Admitted != 2 || after.RxBytes != st.RxBytes || after.TxBytes != st.TxBytes ||
+			after.RxPackets != st.Peers[0].RxPackets+st.Peers[1].RxPackets || after.TxPackets != st.Peers[0].TxPackets+st.Peers[1].TxPackets || after.RxPackets == 0 {
+			t.Errorf("%+v, before %+v", after, st)
+		}
 		send(sd, "10.77.0.1", "10.77.0.3")
 		if got := sd.take(); len(got) != 1 || got[0][20] != 3 || got[0][21] != 0 {
 			t.Errorf("want destination unreachable, got %x", got)

@@ -37,7 +37,7 @@ func newFake(t *testing.T) *fake {
 	f := &fake{
 		expose: ledger.New("expose", "web", log), forward: ledger.New("forward", "local", log), exit: ledger.New("exit", "out", log),
 		tunnel: tunnel.Status{
-			Name: "office", Device: "tun0", Role: "server", Service: "office.vpn", Mode: "o7gw", MTU: 1400,
+			Name: "office", Device: "tun0", Role: "server", Service: "office.vpn", Mode: "o7gw", MTU: 1400, Admitted: 1, RxBytes: 1000,
 			Peers: []tunnel.PeerStatus{{Flow: 7, Exchanged: true, MTU: 1400, Since: time.Minute, RxBytes: 1000, Prefixes: []netip.Prefix{netip.MustParsePrefix("10.0.0.2/32")}}},
 		},
 	}
@@ -56,7 +56,7 @@ func (f *fake) traffic(n int) {
 	defer f.mu.Unlock()
 	f.web.Rx(1, n)
 	f.web.Tx(1, n/2)
-	f.tunnel.Peers[0].RxBytes += uint64(n)
+	f.tunnel.RxBytes += uint64(n)
 }
 
 func (f *fake) report() report.Report {
