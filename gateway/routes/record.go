@@ -147,17 +147,17 @@ func (r *record) install() error {
 func (r *record) remove() (found []string, err error) {
 	// What an entry leaves open matches anything, so one may remove what is
 	// another's: once more, until nothing is found.
+	var errs []error
 	for range len(r.Rules) + 1 {
 		some, err := r.removeRules()
 		found = append(found, some...)
 		if err != nil {
-			return found, err
+			errs = append(errs, err)
 		}
-		if len(some) == 0 {
+		if err != nil || len(some) == 0 {
 			break
 		}
 	}
-	var errs []error
 	for i := range r.Routes {
 		e := &r.Routes[i]
 		switch err := netlink.RouteDel(e.route(0)); {

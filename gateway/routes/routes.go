@@ -53,6 +53,8 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+
+	"golang.org/x/sys/unix"
 )
 
 // Plan says which packets go to a device.
@@ -124,6 +126,11 @@ func (p *Plan) complete() error {
 	for _, list := range [][]netip.Prefix{p.Prefixes, p.From, p.Except} {
 		if i := slices.IndexFunc(list, func(q netip.Prefix) bool { return !q.IsValid() }); i >= 0 {
 			return fmt.Errorf("prefix %d is invalid", i)
+		}
+	}
+	for _, name := range p.Iif {
+		if name == "" || len(name) >= unix.IFNAMSIZ {
+			return fmt.Errorf("%q is no name of a network interface", name)
 		}
 	}
 	if p.forwarded() {
