@@ -8,13 +8,12 @@ import (
 	"net"
 	"sync"
 
-	"o7gw/gateway/tunnel"
 	"o7gw/o7s"
-	"o7gw/o7s/qos"
+	"o7gw/proxy"
 )
 
-// daemon gives tunnels the flows of a running irmd. When that goes, the next
-// call connects to the one that took its place.
+// daemon is the stack of a running irmd. When that goes, the next call
+// connects to the one that took its place.
 type daemon struct {
 	runDir string
 
@@ -23,52 +22,68 @@ type daemon struct {
 	closed bool
 }
 
+var _ stack = (*daemon)(nil)
+
 // connect returns the connection, and makes one if there is none.
-func (d *daemon) connect(ctx context.Context) (network, error) {
+func (d *daemon) connect(ctx context.Context) (*o7s.Stack, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closed {
-		return network{}, net.ErrClosed
+		return nil, net.ErrClosed
 	}
 	if d.stack == nil {
 		s, err := o7s.Connect(ctx, d.runDir)
 		if err != nil {
-			return network{}, err
+			return nil, err
 		}
 		d.stack = s
 	}
-	return network{d.stack, true}, nil
+	return d.stack, nil
 }
 
 // lost reports whether err says that the daemon is gone, and then gives up
-// the connection of n.
-func (d *daemon) lost(n network, err error) bool {
+// the connection.
+func (d *daemon) lost(s *o7s.Stack, err error) bool {
 	if !errors.Is(err, o7s.ErrDisconnected) {
 		return false
 	}
 	d.mu.Lock()
-	if d.stack == n.stack {
+	if d.stack == s {
 		d.stack = nil
 	}
 	d.mu.Unlock()
-	n.stack.Close()
+	s.Close()
 	return true
 }
 
-func (d *daemon) Dial(ctx context.Context, name string, qs qos.Spec) (tunnel.Flow, error) {
+// ask calls the daemon, and once more if it turns out to be gone.
+func ask[T any](ctx context.Context, d *daemon, call func(*o7s.Stack) (T, error)) (v T, err error) {
 	for again := true; ; again = false {
-		n, err := d.connect(ctx)
+		s, err := d.connect(ctx)
 		if err != nil {
-			return nil, err
+			return v, err
 		}
-		f, err := n.Dial(ctx, name, qs)
-		if err == nil || !d.lost(n, err) || !again {
-			return f, err
+		v, err := call(s)
+		if err == nil || !d.lost(s, err) || !again {
+			return v, err
 		}
 	}
 }
 
-func (d *daemon) Listen(ctx context.Context, name string) (tunnel.Listener, error) {
+func (d *daemon) Dial(ctx context.Context, name string, opts ...o7s.DialOption) (*o7s.Flow, error) {
+	return ask(ctx, d, func(s *o7s.Stack) (*o7s.Flow, error) { return s.Dial(ctx, name, opts...) })
+}
+
+func (d *daemon) Join(ctx context.Context, layerName string) (*o7s.Flow, error) {
+	return ask(ctx, d, func(s *o7s.Stack) (*o7s.Flow, error) { return s.Join(ctx, layerName) })
+}
+
+func (d *daemon) Query(ctx context.Context, name string) error {
+	_, err := ask(ctx, d, func(s *o7s.Stack) (struct{}, error) { return struct{}{}, s.Query(ctx, name) })
+	return err
+}
+
+func (d *daemon) Listen(ctx context.Context, name string) (proxy.Listener, error) {
 	l := &daemonListener{d: d, name: name}
 	return l, l.listen(ctx)
 }
@@ -84,39 +99,68 @@ func (d *daemon) Close() error {
 	return d.stack.Close()
 }
 
-// daemonListener listens again at the next daemon. One goroutine uses it.
+// daemonListener listens again at the next daemon. One goroutine accepts;
+// Close may come from another.
 type daemonListener struct {
 	d    *daemon
 	name string
-	net  network
-	l    tunnel.Listener // nil: to be made
+
+	mu     sync.Mutex
+	stack  *o7s.Stack    // on which l listens
+	l      *o7s.Listener // nil: to be made
+	closed bool
 }
 
-func (l *daemonListener) listen(ctx context.Context) (err error) {
-	if l.net, err = l.d.connect(ctx); err != nil {
+func (l *daemonListener) listen(ctx context.Context) error {
+	s, err := l.d.connect(ctx)
+	if err != nil {
 		return err
 	}
-	if l.l, err = l.net.Listen(ctx, l.name); err != nil {
-		l.l = nil
-		l.d.lost(l.net, err)
+	nl, err := s.Listen(ctx, l.name)
+	if err != nil {
+		l.d.lost(s, err)
+		return err
 	}
-	return err
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		nl.Close()
+		return net.ErrClosed
+	}
+	l.stack, l.l = s, nl
+	return nil
 }
 
-func (l *daemonListener) AcceptFlow(ctx context.Context) (tunnel.Flow, error) {
-	if l.l == nil {
+func (l *daemonListener) current() (*o7s.Stack, *o7s.Listener, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.stack, l.l, l.closed
+}
+
+func (l *daemonListener) AcceptFlow(ctx context.Context) (*o7s.Flow, error) {
+	s, at, closed := l.current()
+	if closed {
+		return nil, net.ErrClosed
+	}
+	if at == nil {
 		if err := l.listen(ctx); err != nil {
 			return nil, err
 		}
+		s, at, _ = l.current()
 	}
-	f, err := l.l.AcceptFlow(ctx)
-	if err != nil && l.d.lost(l.net, err) {
+	f, err := at.AcceptFlow(ctx)
+	if err != nil && l.d.lost(s, err) {
+		l.mu.Lock()
 		l.l = nil
+		l.mu.Unlock()
 	}
 	return f, err
 }
 
 func (l *daemonListener) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = true
 	if l.l == nil {
 		return nil
 	}

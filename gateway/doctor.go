@@ -18,8 +18,10 @@ import (
 	"o7gw/gateway/echo"
 	"o7gw/gateway/ip"
 	"o7gw/gateway/privilege"
+	"o7gw/gateway/report"
 	"o7gw/gateway/tun"
 	"o7gw/gateway/tunnel"
+	"o7gw/o7s/qos"
 )
 
 // Result is the outcome of one examination.
@@ -62,7 +64,7 @@ func Examine(ctx context.Context, file *config.File, path string, configErr erro
 	found = append(found, Finding{"configuration", OK, path + " is right", ""})
 	if status, err := FetchStatus(ctx, file.RunDir); err == nil {
 		found = append(found, Finding{"gateway", OK, fmt.Sprintf("runs as process %d", status.PID), ""})
-		return append(found, running(ctx, &status)...)
+		return append(found, inspect(ctx, &status)...)
 	}
 	found = append(found, Finding{"gateway", Note, "does not run: looking with a node of its own", "sudo o7gw up --config " + path})
 	return append(found, reach(ctx, file)...)
@@ -139,8 +141,8 @@ func offloads() []Finding {
 	return append(found, f)
 }
 
-// running looks at the tunnels of the gateway that runs.
-func running(ctx context.Context, s *Status) []Finding {
+// inspect looks at the objects of the gateway that runs.
+func inspect(ctx context.Context, s *Status) []Finding {
 	var found []Finding
 	for i := range s.Tunnels {
 		t := &s.Tunnels[i]
@@ -156,7 +158,30 @@ func running(ctx context.Context, s *Status) []Finding {
 			found = append(found, blackHole(ctx, subject, t, &t.Peers[j]))
 		}
 	}
+	for i := range s.Objects {
+		if o := &s.Objects[i]; o.Kind != tunnelKind {
+			found = append(found, health(o))
+		}
+	}
 	return found
+}
+
+// health says how an object is.
+func health(o *report.Object) Finding {
+	f := Finding{Subject: o.ID(), Result: OK, Text: o.State}
+	if n := o.Book.Total; n > 0 {
+		f.Text += fmt.Sprintf(", %d sessions so far", n)
+	}
+	if o.State != report.StateUp {
+		f.Result, f.Mend = Bad, "mend what the text names; the log says when it began"
+	}
+	if e := o.Book.LastError; e != "" {
+		f.Text += "; last error: " + e
+		if f.Result == OK && o.Book.Total == 0 {
+			f.Result = Note
+		}
+	}
+	return f
 }
 
 // blackHole sends echoes of the smallest and the full size to the peer's
@@ -219,43 +244,72 @@ func try(ctx context.Context, to netip.Addr, size int) (bool, time.Duration, err
 	return false, 0, nil
 }
 
-// reach starts the node of the configuration, without tunnels, and looks for
-// the names that tunnels connect to.
+// reach starts the node of the configuration, without objects, and looks for
+// the names that objects dial.
 func reach(ctx context.Context, file *config.File) []Finding {
-	node := *file
-	node.Tunnels = nil
-	node.RunDir = ""
+	bare := config.File{Filename: file.Filename, IRMd: file.IRMd, Security: file.Security, Node: file.Node}
 	if file.IRMd {
-		node.RunDir = file.RunDir
+		bare.RunDir = file.RunDir
 	}
-	g := New(&node, slog.New(slog.DiscardHandler))
+	g := New(&bare, slog.New(slog.DiscardHandler))
 	if err := g.Start(ctx); err != nil {
 		return []Finding{{"node", Bad, err.Error(), "mend what the text names; o7gw check looks at the file alone"}}
 	}
 	defer g.Close()
 	found := []Finding{{"node", OK, "starts", ""}}
 	for _, t := range file.Tunnels {
-		subject := "tunnel " + t.Name
-		if t.Connect == "" {
-			continue
-		}
-		c, cancel := context.WithTimeout(ctx, reachLimit)
-		f, err := g.net.Dial(c, t.Connect, t.FlowQoS())
-		cancel()
-		if err != nil {
-			found = append(found, Finding{subject, Bad, fmt.Sprintf("name %s is not reachable: %v", t.Connect, err),
-				"start its server; in a udp layer without DNS add the server to the table hosts of the IPCP"})
-			continue
-		}
-		mtu := f.MTU()
-		f.Close()
-		switch {
-		case mtu < ip.MinMTU6:
-			found = append(found, Finding{subject, Note, fmt.Sprintf("name %s is reachable, but the flow's MTU of %d bytes is too small for IPv6", t.Connect, mtu),
-				"raise the MTU of the network below"})
-		default:
-			found = append(found, Finding{subject, OK, fmt.Sprintf("name %s is reachable, flow MTU %d bytes", t.Connect, mtu), ""})
+		if t.Connect != "" {
+			found = append(found, g.tryFlow(ctx, "tunnel "+t.Name, t.Connect, t.FlowQoS()))
 		}
 	}
+	for _, d := range dialled(file) {
+		f := Finding{Subject: d[0], Result: OK, Text: "somebody serves " + d[1]}
+		c, cancel := context.WithTimeout(ctx, reachLimit)
+		if err := g.stack.Query(c, d[1]); err != nil {
+			f.Result, f.Text, f.Mend = Bad, fmt.Sprintf("name %s is not reachable: %v", d[1], err), mendName
+		}
+		cancel()
+		found = append(found, f)
+	}
 	return found
+}
+
+// mendName mends a name that nobody knows.
+const mendName = "start its server; in a udp layer without DNS add the server to the table hosts of the IPCP"
+
+// dialled lists the objects with the names that they dial.
+func dialled(file *config.File) (out [][2]string) {
+	for _, f := range file.Forwards {
+		out = append(out, [2]string{"forward " + f.Name, f.Service})
+	}
+	for _, i := range file.Intercepts {
+		for _, e := range i.Exits {
+			out = append(out, [2]string{"intercept " + i.Name, e})
+		}
+	}
+	for _, r := range file.Routes {
+		out = append(out, [2]string{"route", r.Service})
+	}
+	for _, s := range file.Segments {
+		for _, c := range s.Connect {
+			out = append(out, [2]string{"segment " + s.Name, c})
+		}
+	}
+	return out
+}
+
+// tryFlow allocates a flow for a tunnel, which needs some MTU.
+func (g *Gateway) tryFlow(ctx context.Context, subject, name string, qs qos.Spec) Finding {
+	c, cancel := context.WithTimeout(ctx, reachLimit)
+	defer cancel()
+	f, err := g.net.Dial(c, name, qs)
+	if err != nil {
+		return Finding{subject, Bad, fmt.Sprintf("name %s is not reachable: %v", name, err), mendName}
+	}
+	defer f.Close()
+	if mtu := f.MTU(); mtu < ip.MinMTU6 {
+		return Finding{subject, Note, fmt.Sprintf("name %s is reachable, but the flow's MTU of %d bytes is too small for IPv6", name, mtu),
+			"raise the MTU of the network below"}
+	}
+	return Finding{subject, OK, fmt.Sprintf("name %s is reachable, flow MTU %d bytes", name, f.MTU()), ""}
 }

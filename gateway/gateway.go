@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 
 // Package gateway runs a gateway (DESIGN §6): a node, embedded or a running
-// daemon, and the objects of the configuration on top of it, which so far are
-// tunnels.
+// daemon, and the objects of the configuration on top of it.
 //
-// Start with New, Start, Reload and Close; ServeStatus answers "o7gw status",
-// Examine is "o7gw doctor".
+// Start with New, Start, Reload, Drain and Close; ServeStatus answers "o7gw
+// status", Examine is "o7gw doctor".
 package gateway
 
 import (
@@ -13,39 +12,46 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"reflect"
-	"strings"
+	"slices"
 	"sync"
 	"time"
 
 	"o7gw/gateway/config"
-	"o7gw/gateway/tunnel"
+	"o7gw/gateway/routes"
+	"o7gw/o7s"
 	"o7gw/o7s/node"
 )
 
 // Gateway is a running gateway.
 type Gateway struct {
 	log     *slog.Logger
-	net     tunnel.Network
+	stack   stack
+	net     network
 	node    *node.Node // nil with a daemon
 	daemon  *daemon    // nil with an embedded node
 	started time.Time
+	routing routing
+
+	// ops is held while objects start and end, mu only for a moment: a status
+	// does not wait for them.
+	ops      sync.Mutex
+	names    *nameService // guarded by ops; may be nil
+	draining bool
+	closed   bool
 
 	mu      sync.Mutex
 	file    *config.File
-	tunnels map[string]*tunnel.Tunnel
-	closed  bool
+	objects []*running // in the order in which they were started
 }
 
 // New returns a gateway for Start.
 func New(file *config.File, log *slog.Logger) *Gateway {
-	return &Gateway{
-		file: file, tunnels: map[string]*tunnel.Tunnel{},
-		log: log.With("component", "o7gw"),
-	}
+	g := &Gateway{file: file, log: log.With("component", "o7gw")}
+	g.routing.set(file, nil)
+	return g
 }
 
-// Start brings the node up and starts all tunnels. After an error nothing is
+// Start brings the node up and starts all objects. After an error nothing is
 // left running.
 func (g *Gateway) Start(ctx context.Context) (err error) {
 	defer func() {
@@ -53,20 +59,35 @@ func (g *Gateway) Start(ctx context.Context) (err error) {
 			g.Close()
 		}
 	}()
+	return g.start(ctx)
+}
+
+func (g *Gateway) start(ctx context.Context) error {
+	g.ops.Lock()
+	defer g.ops.Unlock()
 	g.started = time.Now()
+	if swept, err := routes.Sweep(g.runDir()); err != nil {
+		g.log.Warn("what a killed gateway left could not be removed", "err", err)
+	} else if len(swept) > 0 {
+		g.log.Info("removed what a killed gateway had left", "what", swept)
+	}
 	if err := g.startStack(ctx); err != nil {
 		return err
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for _, cfg := range g.file.Tunnels {
-		if err := g.startTunnelLocked(ctx, cfg); err != nil {
-			g.mu.Unlock()
-			defer g.mu.Lock()
+	for _, w := range g.wishes(g.file) {
+		if err := g.startLocked(ctx, &w); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// runDir returns the run directory.
+func (g *Gateway) runDir() string {
+	if g.file.RunDir != "" {
+		return g.file.RunDir
+	}
+	return o7s.DefaultRunDir()
 }
 
 // startStack connects to the daemon or embeds a node.
@@ -76,121 +97,101 @@ func (g *Gateway) startStack(ctx context.Context) error {
 		if _, err := d.connect(ctx); err != nil {
 			return fmt.Errorf("connect to irmd: %w (is it running? irmd = false embeds a node)", err)
 		}
-		g.daemon, g.net = d, d
+		g.daemon, g.stack, g.net = d, d, network{d, true}
 		return nil
 	}
 	n, err := node.New(ctx, node.Config{Log: g.log, RunDir: g.file.RunDir, Security: g.file.Security})
 	if err != nil {
 		return fmt.Errorf("start the embedded node: %w", err)
 	}
-	g.node, g.net = n, network{stack: n.Stack()}
+	s := embedded{n.Stack()}
+	g.node, g.stack, g.net = n, s, network{s, false}
 	return g.file.Node.Apply(ctx, n.IRM(), g.log)
 }
 
-func (g *Gateway) startTunnelLocked(ctx context.Context, cfg tunnel.Config) error {
-	t := tunnel.New(cfg, g.net, g.log)
-	if err := t.Start(ctx); err != nil {
+func (g *Gateway) startLocked(ctx context.Context, w *wish) error {
+	r := w.make()
+	if err := r.Start(ctx); err != nil {
 		return err
 	}
-	g.tunnels[cfg.Name] = t
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.objects = append(g.objects, r)
 	return nil
 }
 
-// Change is what a reload did to one object.
-type Change struct {
-	Object  string // "tunnel NAME", or a key
-	Action  string // "started", "stopped", "updated", "unchanged", "needs a restart", "failed"
-	Details string
-}
-
-// Reload applies a new configuration object by object: tunnels are started,
-// stopped and updated; what cannot change at run time keeps its value, and is
-// reported.
-func (g *Gateway) Reload(ctx context.Context, file *config.File) []Change {
+// list returns the running objects.
+func (g *Gateway) list() []*running {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.closed {
-		return nil
-	}
-	var changes []Change
-	add := func(object, action, details string) {
-		changes = append(changes, Change{object, action, details})
-	}
-	old := g.file
-	if file.IRMd != old.IRMd {
-		add("irmd", "needs a restart", "")
-	}
-	if file.RunDir != old.RunDir {
-		add("run_dir", "needs a restart", "")
-	}
-	if !reflect.DeepEqual(withoutName(file), withoutName(old)) {
-		add("node", "needs a restart", "the tables of names and IPCPs changed")
-	}
-	for name, t := range g.tunnels {
-		if _, ok := file.Find(name); ok {
-			continue
-		}
-		delete(g.tunnels, name)
-		if err := t.Close(); err != nil {
-			add("tunnel "+name, "failed", err.Error())
-			continue
-		}
-		add("tunnel "+name, "stopped", "")
-	}
-	for _, cfg := range file.Tunnels {
-		t, ok := g.tunnels[cfg.Name]
-		if !ok {
-			if err := g.startTunnelLocked(ctx, cfg); err != nil {
-				add("tunnel "+cfg.Name, "failed", err.Error())
-				continue
-			}
-			add("tunnel "+cfg.Name, "started", "")
-			continue
-		}
-		now := t.Config()
-		keys := now.NeedsRestart(&cfg)
-		switch {
-		case len(keys) > 0:
-			add("tunnel "+cfg.Name, "needs a restart", "for "+strings.Join(keys, ", ")+"; the other keys are applied")
-			t.Update(cfg)
-		case reflect.DeepEqual(now, cfg):
-			add("tunnel "+cfg.Name, "unchanged", "")
-		default:
-			t.Update(cfg)
-			add("tunnel "+cfg.Name, "updated", "")
-		}
-	}
-	file.IRMd, file.RunDir, file.Node = old.IRMd, old.RunDir, old.Node
-	g.file = file
-	return changes
+	return slices.Clone(g.objects)
 }
 
-// withoutName returns the node's part of the file for a comparison of content:
-// it does not matter what the file is called, or on which line a table stands.
-func withoutName(f *config.File) any {
-	if f.Node == nil {
+// find returns a running object, or nil.
+func (g *Gateway) find(kind, name string) *running {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	i := slices.IndexFunc(g.objects, func(r *running) bool { return r.kind == kind && r.name == name })
+	if i < 0 {
 		return nil
 	}
-	type ipcp struct{ all string }
-	var out []ipcp
-	for _, i := range f.Node.IPCPs {
-		out = append(out, ipcp{fmt.Sprint(i.Type, i.Name, i.Enroll, i.Config, i.Autobind, i.Register, i.Connect)})
+	return g.objects[i]
+}
+
+// Grace returns how long the end of the gateway shall wait for sessions.
+func (g *Gateway) Grace() time.Duration {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.file.Grace
+}
+
+// drainStep is how often Drain looks whether sessions are left.
+const drainStep = 100 * time.Millisecond
+
+// Drain takes no new sessions, and returns when those that run have ended, or
+// ctx ends. Tunnels and segments go on until Close.
+func (g *Gateway) Drain(ctx context.Context) {
+	g.ops.Lock()
+	g.draining = true
+	objects := g.list()
+	g.ops.Unlock()
+	for _, r := range objects {
+		r.Drain()
 	}
-	return []any{out, f.Node.Names}
+	tick := time.NewTicker(drainStep)
+	defer tick.Stop()
+	for {
+		left := 0
+		for _, r := range objects {
+			left += r.sessions()
+		}
+		if left == 0 {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			g.log.Warn("ending with sessions open", "sessions", left)
+			return
+		case <-tick.C:
+		}
+	}
 }
 
 // Close ends everything and returns when nothing is left.
 func (g *Gateway) Close() error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
+	g.ops.Lock()
+	defer g.ops.Unlock()
 	if g.closed {
 		return nil
 	}
 	g.closed = true
+	g.mu.Lock()
+	objects := g.objects
+	g.objects = nil
+	g.mu.Unlock()
 	var errs []error
-	for name, t := range g.tunnels {
-		errs = append(errs, t.Close())
-		delete(g.tunnels, name)
+	for _, r := range slices.Backward(objects) {
+		errs = append(errs, r.Close())
 	}
 	if g.daemon != nil {
 		errs = append(errs, g.daemon.Close())

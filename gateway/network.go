@@ -8,11 +8,31 @@ import (
 	"o7gw/gateway/tunnel"
 	"o7gw/o7s"
 	"o7gw/o7s/qos"
+	"o7gw/proxy"
 )
 
-// network gives tunnels the flows of a stack.
+// stack is what a node offers to the objects of a gateway, whether it is
+// embedded or a daemon.
+type stack interface {
+	proxy.Stack
+	Join(ctx context.Context, layerName string) (*o7s.Flow, error)
+	Query(ctx context.Context, name string) error
+}
+
+// embedded is the stack of a node in this process.
+type embedded struct{ *o7s.Stack }
+
+func (e embedded) Listen(ctx context.Context, name string) (proxy.Listener, error) {
+	l, err := e.Stack.Listen(ctx, name)
+	if err != nil {
+		return nil, err // not a nil *o7s.Listener in an interface
+	}
+	return l, nil
+}
+
+// network gives tunnels and segments the flows of a stack.
 type network struct {
-	stack *o7s.Stack
+	stack stack
 	// rings: the flows are rings to a daemon, of which writes may have to wait
 	// for room. A raw flow on a layer in this process drops what is too much.
 	rings bool
@@ -20,22 +40,26 @@ type network struct {
 
 // NewNetwork lets tunnels that are not part of a Gateway use the stack of a
 // daemon.
-func NewNetwork(s *o7s.Stack) tunnel.Network { return network{s, true} }
+func NewNetwork(s *o7s.Stack) tunnel.Network { return network{embedded{s}, true} }
 
 func (n network) Dial(ctx context.Context, name string, qs qos.Spec) (tunnel.Flow, error) {
-	f, err := n.stack.Dial(ctx, name, o7s.WithQoS(qs))
+	return n.flow(n.stack.Dial(ctx, name, o7s.WithQoS(qs)))
+}
+
+// Join joins a broadcast layer.
+func (n network) Join(ctx context.Context, layerName string) (tunnel.Flow, error) {
+	return n.flow(n.stack.Join(ctx, layerName))
+}
+
+func (n network) flow(f *o7s.Flow, err error) (tunnel.Flow, error) {
 	if err != nil {
 		return nil, err
 	}
-	return n.flow(f), nil
-}
-
-func (n network) flow(f *o7s.Flow) tunnel.Flow {
 	f.SetLinger(0) // what a tunnel that ends has sent is of no use to anybody
 	if n.rings || f.QoS().Reliable() {
-		return &patient{limitedWriter: f, limit: patience}
+		return &patient{limitedWriter: f, limit: patience}, nil
 	}
-	return f
+	return f, nil
 }
 
 func (n network) Listen(ctx context.Context, name string) (tunnel.Listener, error) {
@@ -47,14 +71,10 @@ func (n network) Listen(ctx context.Context, name string) (tunnel.Listener, erro
 }
 
 type listener struct {
-	*o7s.Listener
+	proxy.Listener
 	net network
 }
 
 func (l listener) AcceptFlow(ctx context.Context) (tunnel.Flow, error) {
-	f, err := l.Listener.AcceptFlow(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return l.net.flow(f), nil
+	return l.net.flow(l.Listener.AcceptFlow(ctx))
 }

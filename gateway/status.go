@@ -8,35 +8,44 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
 
+	"o7gw/gateway/report"
 	"o7gw/gateway/tunnel"
 	"o7gw/o7s"
 )
 
 // Status is the state of a gateway.
-type Status struct {
-	PID     int             `json:"pid"`
-	Config  string          `json:"config"`
-	IRMd    bool            `json:"irmd"` // uses a daemon
-	Started time.Time       `json:"started"`
-	Tunnels []tunnel.Status `json:"tunnels"`
-}
+type Status = report.Report
+
+// namesShown is how many names with addresses the status has.
+const namesShown = 200
 
 // Status returns the state of the gateway, tunnels in the order of the file.
 func (g *Gateway) Status() Status {
 	g.mu.Lock()
-	defer g.mu.Unlock()
-	s := Status{PID: os.Getpid(), Config: g.file.Filename, IRMd: g.file.IRMd, Started: g.started, Tunnels: []tunnel.Status{}}
-	for _, cfg := range g.file.Tunnels {
-		if t := g.tunnels[cfg.Name]; t != nil {
-			s.Tunnels = append(s.Tunnels, t.Status())
+	s := Status{PID: os.Getpid(), Config: g.file.Filename, IRMd: g.file.IRMd, Started: g.started}
+	objects := slices.Clone(g.objects)
+	g.mu.Unlock()
+	for _, r := range objects {
+		switch o := r.object.(type) {
+		case *tunnel.Tunnel:
+			s.Tunnels = append(s.Tunnels, o.Status())
+			continue
+		case *nameService:
+			for _, n := range o.pool.Names(namesShown) {
+				s.Names = append(s.Names, report.Name{Name: n.Name, Addresses: slices.DeleteFunc([]netip.Addr{n.V4, n.V6}, func(a netip.Addr) bool { return !a.IsValid() })})
+			}
 		}
+		s.Objects = append(s.Objects, r.report())
 	}
+	s.Complete()
 	return s
 }
 

@@ -26,7 +26,7 @@ func checkCommand() *cobra.Command {
 				fmt.Fprintln(cmd.ErrOrStderr(), err)
 				return failure{}
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s is right: %d tunnels, %d IPCPs.\n", path, len(f.Tunnels), len(f.Node.IPCPs))
+			fmt.Fprintf(cmd.OutOrStdout(), "%s is right: %d objects, %d IPCPs.\n", path, f.Objects(), len(f.Node.IPCPs))
 			return nil
 		},
 	}

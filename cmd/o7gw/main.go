@@ -80,7 +80,7 @@ func root() *cobra.Command {
 		Args: cobra.ArbitraryArgs,
 	}
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	cmd.AddCommand(upCommand(), checkCommand(), genconfCommand(), statusCommand(), doctorCommand(), demoCommand())
+	cmd.AddCommand(upCommand(), checkCommand(), genconfCommand(), statusCommand(), doctorCommand(), downCommand(), demoCommand())
 	return cmd
 }
 

@@ -3,29 +3,55 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"io"
-	"net/netip"
-	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"o7gw/gateway"
+	"o7gw/gateway/report"
+	"o7gw/gateway/report/screen"
+)
+
+// Times between two reports, unless --interval says another.
+const (
+	measureInterval = 500 * time.Millisecond // of the rates of a single status
+	watchInterval   = time.Second
 )
 
 func statusCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show what a running gateway does",
-		Args:  noArgs,
+		Long: "Show what a running gateway does: objects, sessions, rates, the last errors.\n" +
+			"With --watch again and again: in a terminal as a screen that q or Ctrl-C ends.",
+		Args: noArgs,
 	}
 	asJSON := cmd.Flags().Bool("json", false, "print JSON")
+	watch := cmd.Flags().BoolP("watch", "w", false, "show it live")
+	interval := cmd.Flags().Duration("interval", 0, "time between two looks, over which rates are measured\n(default: 1s with --watch, none with --json, otherwise 500ms)")
+	sessions := cmd.Flags().Int("sessions", 20, "how many sessions to show, the newest")
 	runDir := cmd.Flags().String("run-dir", "", "run directory of the gateway (default: as for run_dir)")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		s, err := gateway.FetchStatus(cmd.Context(), *runDir)
+		fetch := func(ctx context.Context) (report.Report, error) { return gateway.FetchStatus(ctx, *runDir) }
+		switch {
+		case *interval < 0 || *interval > 0 && *interval < 10*time.Millisecond:
+			return usageError{fmt.Errorf("--interval %v: 10ms or more", *interval)}
+		case *watch && *asJSON:
+			return usageError{errors.New("--watch and --json: one of both")}
+		case *watch:
+			if *interval == 0 {
+				*interval = watchInterval
+			}
+			return screen.Watch(cmd.Context(), cmd.OutOrStdout(), screen.Options{Interval: *interval, Sessions: *sessions, Fetch: fetch})
+		}
+		if *interval == 0 && !*asJSON {
+			*interval = measureInterval
+		}
+		s, err := measure(cmd.Context(), fetch, *interval)
 		if err != nil {
 			return err
 		}
@@ -34,69 +60,26 @@ func statusCommand() *cobra.Command {
 			e.SetIndent("", "  ")
 			return e.Encode(s)
 		}
-		printStatus(cmd.OutOrStdout(), &s)
-		return nil
+		return screen.Text(cmd.OutOrStdout(), &s, *sessions)
 	}
 	return cmd
 }
 
-func printStatus(w io.Writer, s *gateway.Status) {
-	kind := "embedded node"
-	if s.IRMd {
-		kind = "irmd"
+// measure fetches a report, or two of them for rates if there is an interval.
+func measure(ctx context.Context, fetch func(context.Context) (report.Report, error), interval time.Duration) (report.Report, error) {
+	var m report.Meter
+	s, err := fetch(ctx)
+	if err != nil || interval == 0 {
+		return s, err
 	}
-	fmt.Fprintf(w, "Gateway %d, %s, %s, since %s.\n", s.PID, s.Config, kind, s.Started.Format(time.DateTime))
-	for i := range s.Tunnels {
-		t := &s.Tunnels[i]
-		fmt.Fprintf(w, "\nTunnel %s: %s of %s on %s (%s), MTU %d, mode %s\n", t.Name, t.Role, t.Service, t.Device, list(t.Addresses), t.MTU, t.Mode)
-		if len(t.Routes) > 0 {
-			fmt.Fprintf(w, "  routes: %s\n", list(t.Routes))
-		}
-		if t.LastError != "" {
-			fmt.Fprintf(w, "  not connected, %d attempts: %s\n", t.Failures, t.LastError)
-		}
-		if n := t.NoRoute + t.TooBig + t.Malformed; n > 0 {
-			fmt.Fprintf(w, "  packets not sent: %d without a peer, %d malformed; too big for a flow: %d\n", t.NoRoute, t.Malformed, t.TooBig)
-		}
-		if len(t.Peers) == 0 {
-			fmt.Fprintln(w, "  no peer")
-			continue
-		}
-		tw := tabwriter.NewWriter(w, 2, 0, 2, ' ', 0)
-		fmt.Fprintln(tw, "  FLOW\tSTATE\tSINCE\tMTU\tRECEIVED\tSENT\tDROPPED\tPREFIXES")
-		for _, p := range t.Peers {
-			state := "up"
-			switch {
-			case p.Down:
-				state = "down"
-			case !p.Exchanged:
-				state = "waiting"
-			}
-			fmt.Fprintf(tw, "  %d\t%s\t%s\t%d\t%s\t%s\t%d\t%s\n", p.Flow, state, p.Since.Round(time.Second), p.MTU,
-				size(p.RxBytes), size(p.TxBytes), p.RxDropped+p.TxDropped+p.BadSource+p.Malformed, list(p.Prefixes))
-		}
-		tw.Flush()
+	m.Measure(time.Now(), &s)
+	select {
+	case <-time.After(interval):
+	case <-ctx.Done():
+		return s, nil
 	}
-}
-
-func list(prefixes []netip.Prefix) string {
-	var s []string
-	for _, p := range prefixes {
-		s = append(s, p.String())
+	if s, err = fetch(ctx); err == nil {
+		m.Measure(time.Now(), &s)
 	}
-	return strings.Join(s, " ")
-}
-
-// size writes a number of bytes for people.
-func size(n uint64) string {
-	f, units := float64(n), []string{"B", "kB", "MB", "GB", "TB", "PB", "EB"}
-	i := 0
-	for f >= 1000 && i < len(units)-1 {
-		f /= 1000
-		i++
-	}
-	if i == 0 {
-		return fmt.Sprintf("%d B", n)
-	}
-	return fmt.Sprintf("%.1f %s", f, units[i])
+	return s, err
 }

@@ -24,7 +24,10 @@ func upCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "Run the gateway until SIGTERM or SIGINT",
-		Long:  "Run the gateway until SIGTERM or SIGINT. SIGHUP reads the configuration again\nand applies it object by object; what needs a restart is logged.",
+		Long: `Run the gateway until SIGTERM or SIGINT. SIGHUP reads the configuration again and
+applies it object by object, without cutting sessions of what stays; what needs a
+restart is logged. At the end it takes no new sessions and waits for the open ones,
+as long as grace says; a second signal ends it at once.`,
 		Args:  noArgs,
 	}
 	path := configFlag(cmd)
@@ -38,7 +41,9 @@ func upCommand() *cobra.Command {
 		hup := make(chan os.Signal, 1)
 		signal.Notify(hup, syscall.SIGHUP)
 		defer signal.Stop(hup)
-		return up(cmd.Context(), *path, log, hup)
+		ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+		defer stop()
+		return up(ctx, stop, *path, log, hup)
 	}
 	return cmd
 }
@@ -47,7 +52,7 @@ func configFlag(cmd *cobra.Command) *string {
 	return cmd.Flags().StringP("config", "c", defaultConfig, "configuration file")
 }
 
-func up(ctx context.Context, path string, log *slog.Logger, hup <-chan os.Signal) error {
+func up(ctx context.Context, stop func(), path string, log *slog.Logger, hup <-chan os.Signal) error {
 	file, err := config.Load(path)
 	if err != nil {
 		return err
@@ -71,11 +76,23 @@ func up(ctx context.Context, path string, log *slog.Logger, hup <-chan os.Signal
 		case <-ctx.Done():
 			notify("STOPPING=1")
 			log.Info("shutting down", "component", "o7gw")
+			stop()
+			drain(g)
 			return g.Close()
 		case <-hup:
+			notify(reloading())
 			reload(ctx, g, path, log.With("component", "o7gw"))
+			notify("READY=1")
 		}
 	}
+}
+
+// drain waits for open sessions as long as the configuration says. A second
+// SIGTERM or SIGINT ends the program at once, and the kernel what it has made.
+func drain(g *gateway.Gateway) {
+	ctx, cancel := context.WithTimeout(context.Background(), g.Grace())
+	defer cancel()
+	g.Drain(ctx)
 }
 
 // reload applies the file again; a mistake in it leaves everything as it is.

@@ -4,6 +4,7 @@ package config
 
 import (
 	"bytes"
+	"encoding/json"
 	"flag"
 	"net/netip"
 	"os"
@@ -19,7 +20,12 @@ import (
 	"o7gw/o7s/qos"
 )
 
-var regexpComment = regexp.MustCompile(`(?m)^# ([a-z_]+ = .*)$`)
+// Lines of the sample that are commented out: keys at their default, and tables
+// that are off.
+var (
+	regexpComment = regexp.MustCompile(`(?m)^# ([a-z_0-9]+ = .*)$`)
+	regexpOff     = regexp.MustCompile(`(?m)^#: (.*)$`)
+)
 
 var update = flag.Bool("update", false, "write the golden files")
 
@@ -149,24 +155,91 @@ func TestSample(t *testing.T) {
 	if !reflect.DeepEqual(f.Tunnels[0], want) {
 		t.Errorf("got  %+v\nwant %+v", f.Tunnels[0], want)
 	}
-	// The defaults that the comments name are those of the program.
-	uncommented := regexpComment.ReplaceAll(data, []byte("$1"))
-	uncommented = bytes.Replace(uncommented, []byte("connect = \"office.vpn\"\n"), nil, 1)
-	uncommented = bytes.Replace(uncommented, []byte("allow = []\n"), nil, 1)
+	// Every table can be turned on, and the defaults that the comments name are
+	// those of the program.
+	on := regexpOff.ReplaceAll(data, []byte("$1"))
+	full, err := Parse(on, "on")
+	if err != nil {
+		t.Fatalf("%v\n%s", err, on)
+	}
+	uncommented := regexpComment.ReplaceAll(on, []byte("$1"))
+	// Keys whose comments show an example, where nothing set is the default.
+	for _, line := range []string{
+		`connect = "office.vpn"`, "allow = []", "max_per_peer = 0", "rate = 100.0", "burst = 100", `health = "tcp"`, `qos = "data"`, "port = 80",
+		`token = "0123456789abcdef"`,
+	} {
+		if n := len(uncommented); true {
+			uncommented = bytes.ReplaceAll(uncommented, []byte("\n"+line+"\n"), []byte("\n"))
+			if len(uncommented) == n {
+				t.Errorf("the sample has no %q", line)
+			}
+		}
+	}
 	g, err := Parse(uncommented, "uncommented")
 	if err != nil {
 		t.Fatalf("%v\n%s", err, uncommented)
 	}
-	if !reflect.DeepEqual(g.Tunnels, f.Tunnels) {
-		t.Errorf("got  %+v\nwant %+v", g.Tunnels[0], f.Tunnels[0])
+	g.Filename, full.Filename = "", ""
+	g.Node, full.Node = nil, nil
+	normal(g)
+	normal(full)
+	got, _ := json.MarshalIndent(g, "", " ")
+	all, _ := json.MarshalIndent(full, "", " ")
+	if !bytes.Equal(got, all) {
+		t.Errorf("got  %s\nwant %s", got, all)
+	}
+}
+
+// normal makes what means the same equal: no ports are all ports.
+func normal(f *File) {
+	for i := range f.Routes {
+		f.Routes[i].Ports, f.Routes[i].Protos = nil, nil
+	}
+	for i := range f.QoS {
+		f.QoS[i].Ports = nil
+	}
+	clearEmpty(reflect.ValueOf(f).Elem())
+}
+
+// clearEmpty makes empty slices and maps nil.
+func clearEmpty(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Pointer:
+		if !v.IsNil() {
+			clearEmpty(v.Elem())
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if v.Type().Field(i).IsExported() {
+				clearEmpty(v.Field(i))
+			}
+		}
+	case reflect.Slice, reflect.Map:
+		if v.Len() == 0 {
+			v.SetZero()
+		} else if v.Kind() == reflect.Slice {
+			for i := range v.Len() {
+				clearEmpty(v.Index(i))
+			}
+		}
 	}
 }
 
 func TestEveryKeyIsDocumented(t *testing.T) {
+	tables := map[string]bool{}
+	for _, k := range Kinds {
+		tables[k.Name] = true
+	}
+	inTable := false
 	keys := func(v any) (out []string) {
 		for i := range reflect.TypeOf(v).NumField() {
 			f := reflect.TypeOf(v).Field(i)
-			if tag := f.Tag.Get("toml"); tag != "" && f.Type.Kind() != reflect.Map && tag != "tunnel" {
+			if f.Anonymous && f.Type.Kind() == reflect.Struct && f.Type.Name() == "limits" {
+				for j := range f.Type.NumField() {
+					out = append(out, f.Type.Field(j).Tag.Get("toml"))
+				}
+			}
+			if tag := f.Tag.Get("toml"); tag != "" && (inTable || !tables[tag]) {
 				out = append(out, tag)
 			}
 		}
@@ -184,8 +257,22 @@ func TestEveryKeyIsDocumented(t *testing.T) {
 	if got, want := names(TopKeys), keys(document{}); !slices.Equal(got, want) {
 		t.Errorf("top: documented %v, known %v", got, want)
 	}
-	if got, want := names(TunnelKeys), keys(tunnelTable{}); !slices.Equal(got, want) {
-		t.Errorf("tunnel: documented %v, known %v", got, want)
+	inTable = true
+	for name, table := range map[string]any{
+		"tunnel": tunnelTable{}, "segment": segmentTable{}, "intercept": interceptTable{}, "names": namesTable{}, "expose": exposeTable{},
+		"exit": exitTable{}, "forward": forwardTable{}, "socks": socksTable{}, "http": httpTable{}, "route": routeTable{}, "qos": qosTable{}, "web": webTable{},
+	} {
+		i := slices.IndexFunc(Kinds, func(k Kind) bool { return k.Name == name })
+		if i < 0 {
+			t.Errorf("%s is not documented", name)
+			continue
+		}
+		got, want := names(Kinds[i].Keys), keys(table)
+		slices.Sort(got)
+		slices.Sort(want)
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: documented %v, known %v", name, got, want)
+		}
 	}
 }
 

@@ -33,6 +33,40 @@ var TopKeys = []Key{
 		Doc: "Directory of the control sockets. Empty: $O7S_RUN_DIR, or /run/ouroboros for root, or $XDG_RUNTIME_DIR/ouroboros."},
 	{Name: "security_dir", Default: `""`, Reload: restart,
 		Doc: "Directory of keys, certificates and enc.conf files of the gateway's own node. Empty: /etc/ouroboros/security for root, $XDG_CONFIG_HOME/ouroboros/security for others."},
+	{Name: "grace", Default: `"10s"`, Unit: "time", Reload: atOnce,
+		Doc: "How long the end of the gateway (SIGTERM) waits for open sessions; new ones are refused meanwhile."},
+}
+
+// Kind documents the tables of one kind of object.
+type Kind struct {
+	Name string
+	Many bool // [[name]]; else there is at most one, [name]
+	Doc  string
+	Keys []Key
+}
+
+// header is the line that begins a table.
+func (k *Kind) header() string {
+	if k.Many {
+		return "[[" + k.Name + "]]"
+	}
+	return "[" + k.Name + "]"
+}
+
+// Kinds documents all tables of the gateway, in the order of the sample.
+var Kinds = []Kind{
+	{"tunnel", true, "A tunnel: IP packets between a network interface and flows.", TunnelKeys},
+	{"expose", true, "An expose: an Ouroboros name served by local TCP and UDP services.", ExposeKeys},
+	{"exit", true, "An exit: an Ouroboros name that dials out for others.", ExitKeys},
+	{"names", false, "Names: a DNS server that answers for NAME.o7s with an address that an intercept takes.", NamesKeys},
+	{"intercept", true, "An intercept: connections of unmodified programs to names, or to destinations beyond an exit.", InterceptKeys},
+	{"forward", true, "A forward: local addresses that lead to a service; needs no privileges.", ForwardKeys},
+	{"socks", false, "A SOCKS5 server, for programs that know such proxies; needs no privileges.", SocksKeys},
+	{"http", false, "An HTTP proxy (CONNECT and plain requests); needs no privileges.", HTTPKeys},
+	{"segment", true, "A segment: an Ethernet LAN over flows.", SegmentKeys},
+	{"route", true, "A route: destinations beyond an exit, for socks, http and intercepts without exits.", RouteKeys},
+	{"qos", true, "A rule that chooses the QoS of flows; the first that matches decides.", QoSKeys},
+	{"web", false, "The live web page, with metrics at /metrics.", WebKeys},
 }
 
 // TunnelKeys documents the keys of a [[tunnel]].
@@ -96,16 +130,37 @@ func Sample(w io.Writer) error {
 		k.write(&b)
 	}
 	b.WriteString("\n" + sampleNode)
-	b.WriteString("# A tunnel: IP packets between a network interface and flows.\n[[tunnel]]\n")
-	for _, k := range TunnelKeys {
-		k.write(&b)
+	for i := range Kinds {
+		Kinds[i].write(&b, i > 0)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
+// write writes a table with its comments; a table that is off is commented out
+// as a whole, with #: before the lines that make it.
+func (k *Kind) write(b *strings.Builder, off bool) {
+	fmt.Fprintf(b, "# %s\n", k.Doc)
+	prefix := ""
+	if off {
+		prefix = offMark
+	}
+	fmt.Fprintf(b, "%s%s\n", prefix, k.header())
+	for i := range k.Keys {
+		k.Keys[i].writeAs(b, prefix)
+	}
+	if k.Name != Kinds[len(Kinds)-1].Name {
+		b.WriteString("\n")
+	}
+}
+
+// offMark stands before the lines of a table that the sample does not set.
+const offMark = "#: "
+
 // write writes the key with its comment.
-func (k *Key) write(b *strings.Builder) {
+func (k *Key) write(b *strings.Builder) { k.writeAs(b, "") }
+
+func (k *Key) writeAs(b *strings.Builder, prefix string) {
 	facts := []string{}
 	if k.Unit != "" {
 		facts = append(facts, "unit: "+k.Unit)
@@ -119,7 +174,7 @@ func (k *Key) write(b *strings.Builder) {
 	}
 	switch {
 	case k.Example != "" && k.Example != "#":
-		fmt.Fprintf(b, "%s = %s\n", k.Name, k.Example)
+		fmt.Fprintf(b, "%s%s = %s\n", prefix, k.Name, k.Example)
 	case strings.HasPrefix(k.Default, "the "):
 		fmt.Fprintf(b, "# %s = []\n", k.Name)
 	default:
