@@ -15,7 +15,9 @@ const established = "HTTP/1.1 200 Connection established\r\n\r\n"
 // connect serves a CONNECT request: from the answer on the connection is a
 // session.
 func (p *Proxy) connect(w http.ResponseWriter, r *http.Request, c *client) {
-	conn, info, err := p.open(r.Context(), c.from, r.Host)
+	// Not the context of the request: it ends when the client ends its
+	// direction, which it may do before the answer.
+	conn, info, err := p.open(p.upstreams.ctx, c.from, r.Host)
 	if err != nil {
 		p.refuse(w, r, err)
 		return

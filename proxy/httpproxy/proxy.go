@@ -106,6 +106,7 @@ func (p *Proxy) Drain() {
 
 // Close ends all sessions and returns when nothing is left.
 func (p *Proxy) Close() error {
+	p.upstreams.cancel() // what handlers wait for
 	p.http.Close()
 	p.tcp.Close()
 	p.serving.Wait()
