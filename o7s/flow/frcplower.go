@@ -281,9 +281,18 @@ func (l *frcpLower) peerClosed() bool {
 }
 
 func (l *frcpLower) setDown(down bool) error { return l.under.setDown(down) }
-func (l *frcpLower) keepalive()              { l.under.keepalive() }
 func (l *frcpLower) sent() uint64            { return l.under.sent() }
 func (l *frcpLower) received() uint64        { return l.under.received() }
+
+// keepalive is sent on a flow that has been quiet for a while.
+func (l *frcpLower) keepalive() {
+	l.under.keepalive()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.dead && !l.pumping {
+		l.e.Trim()
+	}
+}
 
 func (l *frcpLower) stats() Stats {
 	l.mu.Lock()

@@ -82,9 +82,11 @@ func (l *frcpLower) writable() error {
 		return ErrDown
 	}
 	l.mu.Lock()
-	failed, finished := l.e.Err() != nil, l.finished
+	dead, failed, finished := l.dead, l.e.Err() != nil, l.finished
 	l.mu.Unlock()
 	switch {
+	case dead: // just now
+		return net.ErrClosed
 	case failed:
 		return ErrPeer
 	case finished:

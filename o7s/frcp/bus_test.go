@@ -104,6 +104,8 @@ type bus struct {
 	fly  arrivals
 	num  uint64
 	lazy time.Duration // how late timers are
+	// trims: the Endpoints are asked for memory all the time.
+	trims bool
 }
 
 func newBus(t testing.TB, seed uint64, a, b machine, ab, ba path) *bus {
@@ -205,6 +207,9 @@ func (w *bus) turn(n *node) {
 	var dst [32]*packet.Buffer
 	for {
 		w.app(n)
+		if e, ok := n.m.(*Endpoint); ok && w.trims {
+			e.Trim()
+		}
 		k := n.m.Drain(w.now, dst[:])
 		for _, b := range dst[:k] {
 			w.carry(n, b)
