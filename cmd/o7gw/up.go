@@ -28,7 +28,7 @@ func upCommand() *cobra.Command {
 applies it object by object, without cutting sessions of what stays; what needs a
 restart is logged. At the end it takes no new sessions and waits for the open ones,
 as long as grace says; a second signal ends it at once.`,
-		Args:  noArgs,
+		Args: noArgs,
 	}
 	path := configFlag(cmd)
 	logger := logFlags(cmd, "info")

@@ -69,7 +69,7 @@ type udpSession struct {
 	key   key
 	dst   netip.AddrPort // of the first datagram: the source of answers of a named service
 	entry *ledger.Session
-	free  func() // gives the address of the name back
+	free  func()       // gives the address of the name back
 	used  atomic.Int64 // tick
 	flow  atomic.Pointer[proxy.Packets]
 
