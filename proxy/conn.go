@@ -41,6 +41,7 @@ var (
 	_ Stream      = (*Conn)(nil)
 	_ BatchReader = (*Conn)(nil)
 	_ BatchWriter = (*Conn)(nil)
+	_ side        = (*Conn)(nil)
 )
 
 // readBatch is how many packets are taken of a flow at once.
@@ -165,6 +166,16 @@ func (c *Conn) aborted(err error) error {
 	return &net.OpError{Op: "read", Net: "o7s", Addr: c.f.RemoteAddr(), Err: errors.Join(syscall.ECONNRESET, err)}
 }
 
+// broken returns an error if the peer has ended the flow, though nobody reads what
+// it has sent before. It sends a keepalive.
+func (c *Conn) broken() error { return c.f.WritePacket(nil) }
+
+// drained reports whether the peer has all that was written.
+func (c *Conn) drained() bool {
+	s := c.f.Stats().FRCP
+	return s == nil || s.Waiting+s.Flying == 0
+}
+
 func isTimeout(err error) bool {
 	var t net.Error
 	return errors.As(err, &t) && t.Timeout() && !errors.Is(err, syscall.ETIMEDOUT)
@@ -200,8 +211,8 @@ func (c *Conn) Write(p []byte) (int, error) {
 	return total, nil
 }
 
-// WriteBatch writes packets of at most MTU − 1 bytes each (Room). It takes the
-// buffers, not the slice.
+// WriteBatch writes the bytes of the packets, best of MTU − 1 bytes each. It takes the
+// buffers, not the slice, and waits while the peer takes nothing.
 func (c *Conn) WriteBatch(pkts []*packet.Buffer) error {
 	c.write.Lock()
 	defer c.write.Unlock()
@@ -209,6 +220,7 @@ func (c *Conn) WriteBatch(pkts []*packet.Buffer) error {
 		packet.ReleaseBatch(pkts)
 		return err
 	}
+	pkts = c.fit(pkts)
 	if c.plain {
 		return c.f.WriteBatch(pkts)
 	}
@@ -220,6 +232,29 @@ func (c *Conn) sendLocked(pkts []*packet.Buffer) error {
 		b.Prepend(kindLen)[0] = byte(session.KindData)
 	}
 	return c.f.WriteBatch(pkts)
+}
+
+// fit returns the packets if none is too long for the flow; else others with
+// the same bytes.
+func (c *Conn) fit(pkts []*packet.Buffer) []*packet.Buffer {
+	size, long := c.room(), 0
+	for _, b := range pkts {
+		long = max(long, b.Len())
+	}
+	if long <= size {
+		return pkts
+	}
+	var parts []*packet.Buffer
+	for _, b := range pkts {
+		for p := b.Bytes(); len(p) > 0; {
+			part := packet.Get(size)
+			part.Append(p[:min(size, len(p))])
+			p = p[part.Len():]
+			parts = append(parts, part)
+		}
+	}
+	packet.ReleaseBatch(pkts)
+	return parts
 }
 
 func (c *Conn) writableLocked() error {

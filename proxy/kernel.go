@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 
-//go:build linux
-
 package proxy
 
 import (
+	"errors"
 	"io"
 	"net"
 	"os"
@@ -133,4 +132,29 @@ func advance(iov []unix.Iovec, n int) []unix.Iovec {
 		iov[0].SetLen(int(iov[0].Len) - n)
 	}
 	return iov
+}
+
+// Reset aborts the connection.
+func (s *kernelStream) Reset() {
+	s.SetLinger(0)
+	s.Close()
+}
+
+// broken looks for an error that the kernel keeps for the next call: state alone
+// tells nothing, since one that has ended well can have unread bytes.
+func (s *kernelStream) broken() (err error) {
+	cerr := s.raw.Control(func(fd uintptr) {
+		p := []unix.PollFd{{Fd: int32(fd)}}
+		if n, perr := unix.Poll(p, 0); perr == nil && n > 0 && p[0].Revents&unix.POLLERR != 0 {
+			err = os.NewSyscallError("poll", syscall.ECONNRESET)
+		}
+	})
+	return errors.Join(cerr, err)
+}
+
+// drained looks at what the peer has not acknowledged.
+func (s *kernelStream) drained() bool {
+	left := 0
+	err := s.raw.Control(func(fd uintptr) { left, _ = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) })
+	return err != nil || left == 0
 }
