@@ -72,7 +72,7 @@ func totals(t *report.Totals) line {
 
 // objects lists all objects but tunnels, which have a part of their own.
 func objects(r *report.Report) []line {
-	t := table{columns: []string{"OBJECT", "STATE", "SERVICE", "AT", "SESSIONS", "REFUSED", "FAILED", "RECEIVED", "SENT", "RATES"}}
+	t := table{columns: []string{"OBJECT", "STATE", "SERVICE", "AT", "SESSIONS", "REFUSED", "FAILED", "RECEIVED", "SENT", "RATES (IN, OUT)"}}
 	for i := range r.Objects {
 		o := &r.Objects[i]
 		if o.Kind == report.Tunnel {
