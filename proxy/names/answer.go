@@ -42,7 +42,7 @@ func (s *Server) route(q *query, cfg *Config, now time.Time) later {
 	if p, rest, ok := parseReverse(lower); ok {
 		for _, r := range []netip.Prefix{cfg.V4, cfg.V6} {
 			if r.IsValid() && r.Contains(p.Addr()) && p.Bits() >= apexBits(r) {
-				s.reverse(q, p, rest, reverseApex(q.name, apexBits(r)))
+				s.reverse(q, cfg, p, rest, reverseApex(q.name, apexBits(r)))
 				return nil
 			}
 		}
@@ -145,8 +145,7 @@ func (s *Server) records(q *query, cfg *Config, apex string, v4, v6 netip.Addr) 
 }
 
 // reverse answers for a name of a reverse zone.
-func (s *Server) reverse(q *query, p netip.Prefix, rest int, apex string) {
-	cfg := s.cfg.Load()
+func (s *Server) reverse(q *query, cfg *Config, p netip.Prefix, rest int, apex string) {
 	if rest > 0 {
 		s.missing(q, apex)
 		return

@@ -20,6 +20,9 @@ const (
 	// straysMost is how many wrong answers are read before a question is asked
 	// over TCP: somebody guesses.
 	straysMost = 16
+	// answerMost is the longest answer over UDP that is read, bytes: some
+	// servers send more than the udpMost that they are told.
+	answerMost = 4096
 	// tcpLimit bounds an exchange over TCP.
 	tcpLimit = 3 * time.Second
 )
@@ -105,7 +108,7 @@ func readStream(conn net.Conn, m *dns.Msg) (*dns.Msg, error) {
 }
 
 func readDatagrams(conn net.Conn, m *dns.Msg) (*dns.Msg, error) {
-	raw := make([]byte, dns.MaxMsgSize)
+	raw := make([]byte, answerMost)
 	for range straysMost {
 		n, err := conn.Read(raw)
 		if err != nil {

@@ -46,7 +46,7 @@ func (s *Server) listen(ctx context.Context, a netip.AddrPort) error {
 	}
 }
 
-// serve reads from sockets until Drain or Close.
+// serve reads from sockets until Close; it takes them.
 func (s *Server) serve(udp *net.UDPConn, tcp *net.TCPListener, wildcard bool) error {
 	udp.SetReadBuffer(readBuffer) // the kernel may give less
 	w, err := newReturner(udp, wildcard)
@@ -57,6 +57,11 @@ func (s *Server) serve(udp *net.UDPConn, tcp *net.TCPListener, wildcard bool) er
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.closed {
+		udp.Close()
+		tcp.Close()
+		return net.ErrClosed
+	}
 	s.sockets = append(s.sockets, udp)
 	s.ports = append(s.ports, tcp)
 	s.wg.Go(func() { s.readUDP(w) })
@@ -72,7 +77,7 @@ func (s *Server) readUDP(w *returner) {
 		n, from, back, err := w.read(buf[:])
 		switch {
 		case err == nil:
-		case s.drain.Load():
+		case s.ctx.Err() != nil:
 			return
 		default:
 			s.log.Debug("read queries", "err", err)

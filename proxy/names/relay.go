@@ -82,6 +82,8 @@ func (r *relay) use(addrs []netip.AddrPort) {
 
 func (r *relay) servers() []*upstream { return *r.list.Load() }
 
+var errNone = errors.New("no upstream server is left")
+
 var errLoop = errors.New("the query came back: an upstream server asks this one")
 
 // resolve answers a query with what a server says.
@@ -94,6 +96,11 @@ func (r *relay) resolve(ctx context.Context, q *query) {
 		return
 	}
 	r.count.relayed.Add(1)
+	r.give(q, m)
+}
+
+// give makes the answer of a server that to a client.
+func (r *relay) give(q *query, m *dns.Msg) {
 	q.msg.Rcode = m.Rcode
 	q.msg.AuthenticatedData = m.AuthenticatedData && (q.ad || q.do)
 	q.msg.Answer, q.msg.Ns = slices.Clone(m.Answer), slices.Clone(m.Ns)
@@ -182,10 +189,13 @@ func (r *relay) ask(ctx context.Context, q *query, f *flight) (answer *dns.Msg, 
 	slices.SortStableFunc(servers, func(a, b *upstream) int {
 		return btoi(a.bad.Load() > now) - btoi(b.bad.Load() > now)
 	})
+	err = errNone
 	for _, limit := range []time.Duration{time.Second, 2 * time.Second} {
 		for _, u := range servers {
 			m, failed := u.ask(ctx, q, limit, r.control, &f.id)
 			switch {
+			case ctx.Err() != nil && failed != nil:
+				return nil, errTimeout
 			case failed != nil:
 				err = failed
 				u.bad.Store(time.Now().Add(badFor).UnixNano())
@@ -194,9 +204,6 @@ func (r *relay) ask(ctx context.Context, q *query, f *flight) (answer *dns.Msg, 
 				return m, nil
 			default: // it cannot, or does not want to; maybe another does
 				answer = m
-			}
-			if ctx.Err() != nil {
-				break
 			}
 		}
 		if answer != nil {

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+
+	"github.com/miekg/dns"
 )
 
 // Names of the reverse trees end so.
@@ -79,4 +81,35 @@ func reverseApex(name string, bits int) string {
 		i = strings.LastIndexByte(name[:i], '.')
 	}
 	return name[i+1:]
+}
+
+// ReverseZones returns the zones of reverse look-ups for the ranges, without the
+// dot at the end, for resolvers that shall ask here for them.
+func (p *Pool) ReverseZones() (zones []string) {
+	for _, r := range []netip.Prefix{p.v4.prefix, p.v6.prefix} {
+		if !r.IsValid() {
+			continue
+		}
+		bits := apexBits(r)
+		// At most 128 of IPv4, 8 of IPv6.
+		for a := r.Addr(); r.Contains(a); a = next(netip.PrefixFrom(a, bits)) {
+			name, _ := dns.ReverseAddr(a.String()) // only fails for what is no address
+			zones = append(zones, strings.TrimSuffix(reverseApex(name, bits), "."))
+		}
+	}
+	return zones
+}
+
+// next returns the first address behind a prefix; the zero Addr behind the last.
+func next(p netip.Prefix) netip.Addr {
+	b := p.Addr().AsSlice()
+	for i := p.Bits(); i > 0; i-- {
+		bit := byte(0x80) >> ((i - 1) % 8)
+		b[(i-1)/8] ^= bit
+		if b[(i-1)/8]&bit != 0 {
+			a, _ := netip.AddrFromSlice(b)
+			return a
+		}
+	}
+	return netip.Addr{}
 }

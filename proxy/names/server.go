@@ -57,7 +57,7 @@ func New(cfg Config, pool *Pool, known func(ctx context.Context, service string)
 	s.relay = newRelay(control, pool.Contains, &s.count, s.log)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.cfg.Store(&cfg)
-	s.apply()
+	pool.SetTTL(cfg.TTL)
 	return s
 }
 
@@ -74,6 +74,11 @@ func (s *Server) apply() {
 		return own
 	})
 	s.relay.use(upstream)
+	for _, a := range cfg.Listen {
+		if len(upstream) > 0 && !a.Addr().IsLoopback() && !a.Addr().IsPrivate() && !a.Addr().IsLinkLocalUnicast() {
+			s.log.Warn("all who reach this address are answered, for all names: an open resolver, unless packets are filtered", "listen", a)
+		}
+	}
 }
 
 // self reports whether a query to the address would be ours to answer.
@@ -117,16 +122,13 @@ func (s *Server) Start(ctx context.Context) error {
 	return nil
 }
 
-// Drain closes the sockets; queries that wait are answered, those that come
-// by Answer are refused.
+// Drain takes no more connections; queries that wait are answered, those that
+// come are refused, so that clients ask another server.
 func (s *Server) Drain() {
 	s.drain.Store(true)
 	s.book.SetState("draining", nil)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, c := range s.sockets { // written to until Close
-		c.SetReadDeadline(time.Unix(1, 0))
-	}
 	for _, l := range s.ports {
 		l.Close()
 	}
