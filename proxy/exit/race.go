@@ -7,32 +7,37 @@ import (
 	"net"
 	"net/netip"
 	"time"
+
+	"o7gw/proxy/session"
 )
 
-// attemptDelay is the head start of an attempt to connect before the next
-// begins (RFC 8305 §5).
-const attemptDelay = 250 * time.Millisecond
+const (
+	// attemptDelay is the head start of an attempt to connect before the next
+	// begins (RFC 8305 §5).
+	attemptDelay = 250 * time.Millisecond
+	// resolutionDelay is how long IPv4 addresses wait for those of IPv6 (§3).
+	resolutionDelay = 50 * time.Millisecond
+	// attemptsMost bounds the attempts for one session: a name can have very
+	// many addresses.
+	attemptsMost = 16
+)
 
-// interleave orders addresses so that families alternate, IPv6 first (RFC 8305
-// §4).
-func interleave(addrs []netip.Addr) []netip.Addr {
-	var six, four, out []netip.Addr
-	for _, a := range addrs {
-		if a.Is6() {
-			six = append(six, a)
-		} else {
-			four = append(four, a)
-		}
-	}
-	for len(six)+len(four) > 0 {
-		if len(six) > 0 {
-			out, six = append(out, six[0]), six[1:]
-		}
-		if len(four) > 0 {
-			out, four = append(out, four[0]), four[1:]
-		}
-	}
-	return out
+// race connects to the first address that answers (RFC 8305, "happy eyeballs"):
+// families alternate, IPv6 first; an attempt begins when the one before has
+// failed or has had its head start.
+type race struct {
+	port    uint16
+	allowed func(netip.Addr) bool
+
+	six, four []netip.Addr // to be tried
+	last4     bool         // the attempt before was IPv4
+	begun     int          // attempts
+	running   int
+	results   chan result
+
+	failed  error // of attempts
+	unknown error // of looking up
+	denied  bool  // an address was not allowed
 }
 
 // result is the end of one attempt.
@@ -41,53 +46,119 @@ type result struct {
 	err  error
 }
 
-// race connects to the first of the addresses that answers: an attempt begins
-// when the one before has failed, or has had its head start. It returns the
-// first error if none does.
-func race(ctx context.Context, addrs []netip.Addr, port uint16) (*net.TCPConn, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	results := make(chan result)
-	running := 0
-	defer func() {
-		cancel()
-		for range running {
-			if r := <-results; r.conn != nil {
-				r.conn.Close()
-			}
+// run takes addresses from answers as they come. It returns when a connection
+// stands, or none can, or ctx ends; no attempt is left then.
+func (r *race) run(ctx context.Context, answers <-chan answer) (*net.TCPConn, error) {
+	attempts, cancel := context.WithCancel(ctx)
+	r.results = make(chan result)
+	defer r.drop()
+	defer cancel()
+	head, six := time.NewTimer(0), time.NewTimer(time.Hour)
+	defer head.Stop()
+	defer six.Stop()
+	ready := false  // an attempt may begin
+	waiting := true // for addresses of IPv6
+	for {
+		if ready && r.left() > 0 && (!waiting || answers == nil || len(r.six) > 0) {
+			r.begin(attempts)
+			ready = false
+			head.Reset(attemptDelay)
 		}
-	}()
-	next := time.NewTimer(0)
-	defer next.Stop()
-	first := error(errNoAddress)
-	for running > 0 || len(addrs) > 0 {
+		if answers == nil && r.running == 0 && r.left() == 0 {
+			return nil, r.why()
+		}
 		select {
-		case <-next.C:
-			if len(addrs) == 0 {
-				continue
+		case a, ok := <-answers:
+			if !ok {
+				answers = nil
+			} else if r.take(a); waiting && len(r.four) > 0 {
+				six.Reset(resolutionDelay)
 			}
-			to := netip.AddrPortFrom(addrs[0], port)
-			addrs = addrs[1:]
-			running++
-			go func() {
-				var r result
-				d := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: time.Minute, Interval: 30 * time.Second}}
-				c, err := d.DialContext(ctx, "tcp", to.String())
-				if r.err = err; err == nil {
-					r.conn = c.(*net.TCPConn)
-				}
-				results <- r
-			}()
-			next.Reset(attemptDelay)
-		case r := <-results:
-			running--
-			if r.err == nil {
-				return r.conn, nil
+		case <-six.C:
+			waiting = false
+		case <-head.C:
+			ready = true
+		case o := <-r.results:
+			r.running--
+			if o.err == nil {
+				return o.conn, nil
 			}
-			if first == errNoAddress {
-				first = r.err
-			}
-			next.Reset(0)
+			r.fail(o.err)
+			ready = true
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
 		}
 	}
-	return nil, first
+}
+
+// take sorts the addresses of an answer.
+func (r *race) take(a answer) {
+	if a.err != nil && (r.unknown == nil || session.StatusOf(r.unknown) == session.NotFound) {
+		r.unknown = a.err
+	}
+	for _, addr := range a.addrs {
+		switch addr = addr.Unmap(); {
+		case !r.allowed(addr):
+			r.denied = true
+		case addr.Is4():
+			r.four = append(r.four, addr)
+		default:
+			r.six = append(r.six, addr)
+		}
+	}
+}
+
+// left returns how many attempts may still begin.
+func (r *race) left() int { return min(len(r.six)+len(r.four), attemptsMost-r.begun) }
+
+// begin begins an attempt with the next address.
+func (r *race) begin(ctx context.Context) {
+	from := &r.six
+	if len(r.six) == 0 || len(r.four) > 0 && r.begun > 0 && !r.last4 {
+		from = &r.four
+	}
+	to := netip.AddrPortFrom((*from)[0], r.port)
+	*from = (*from)[1:]
+	r.last4 = from == &r.four
+	r.begun++
+	r.running++
+	go func() {
+		d := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: time.Minute, Interval: 30 * time.Second}}
+		c, err := d.DialContext(ctx, "tcp", to.String())
+		if err != nil {
+			r.results <- result{err: err}
+			return
+		}
+		r.results <- result{conn: c.(*net.TCPConn)}
+	}()
+}
+
+// drop waits for the attempts that run, which have been cancelled.
+func (r *race) drop() {
+	for range r.running {
+		if o := <-r.results; o.conn != nil {
+			o.conn.Close()
+		}
+	}
+}
+
+// fail remembers why an attempt has failed. That there is no way, perhaps for
+// want of IPv6, says less than what others say.
+func (r *race) fail(err error) {
+	if r.failed == nil || session.StatusOf(r.failed) == session.Unreachable {
+		r.failed = err
+	}
+}
+
+// why returns why there is no connection.
+func (r *race) why() error {
+	switch {
+	case r.failed != nil:
+		return r.failed
+	case r.denied:
+		return session.Denied
+	case r.unknown != nil:
+		return r.unknown
+	}
+	return session.NotFound
 }

@@ -5,12 +5,12 @@ package expose
 import (
 	"fmt"
 	"net"
-	"reflect"
 	"strconv"
 	"time"
 
 	"o7gw/proxy/health"
 	"o7gw/proxy/policy"
+	"o7gw/proxy/session"
 )
 
 // Config describes one expose. The package trusts what gateway/config has
@@ -35,7 +35,7 @@ type Config struct {
 func Defaults() Config {
 	return Config{
 		Policy:      policy.Policy{Default: true},
-		Limits:      policy.Limits{Sessions: 16384},
+		Limits:      policy.Limits{Sessions: 16384, SessionsPerPeer: 8192},
 		Health:      health.Defaults(),
 		IdleUDP:     3 * time.Minute,
 		DialTimeout: 5 * time.Second,
@@ -51,21 +51,47 @@ func CheckTarget(target string) error {
 	return nil
 }
 
+// checked reports whether there are health checks.
+func (c *Config) checked() bool { return c.Health.Enabled() && len(c.TCP) > 0 }
+
+// target returns the local service of a request, and its port as peers know it.
+func (c *Config) target(r *session.Request) (at string, port uint16, s session.Status) {
+	ports, host := c.TCP, c.AnyTCP
+	if r.Proto == session.UDP {
+		ports, host = c.UDP, c.AnyUDP
+	}
+	switch {
+	case r.Host != "" || r.Addr.IsValid():
+		return "", 0, session.Denied // this is no exit
+	case r.Port == 0 && len(ports) > 0:
+		port, at = first(ports)
+		return at, port, session.OK
+	case ports[r.Port] != "":
+		return ports[r.Port], r.Port, session.OK
+	case r.Port != 0 && host != "":
+		return net.JoinHostPort(host, strconv.Itoa(int(r.Port))), r.Port, session.OK
+	}
+	return "", 0, session.Refused
+}
+
+// first returns the lowest port and what serves it.
+func first(ports map[uint16]string) (port uint16, at string) {
+	for p, a := range ports {
+		if at == "" || p < port {
+			port, at = p, a
+		}
+	}
+	return port, at
+}
+
 // needsRestart returns the keys in which n differs from c and which a running
 // expose cannot change.
-func (c *Config) needsRestart(n *Config) []string {
-	var keys []string
-	for _, k := range []struct {
-		key      string
-		old, now any
-	}{
-		{"service", c.Service, n.Service},
-		{"plain", c.Plain, n.Plain},
-		{"health", c.Health, n.Health},
-	} {
-		if !reflect.DeepEqual(k.old, k.now) {
-			keys = append(keys, k.key)
-		}
+func (c *Config) needsRestart(n *Config) (keys []string) {
+	if c.Service != n.Service {
+		keys = append(keys, "service")
+	}
+	if c.Plain != n.Plain {
+		keys = append(keys, "plain")
 	}
 	return keys
 }

@@ -3,6 +3,9 @@
 // Package expose serves an Ouroboros name by TCP and UDP services of this
 // machine or its neighbours (DESIGN §6).
 //
+// Several gateways may expose one name: whoever dials gets one of them, and
+// another one when that is gone.
+//
 // Start with New, Start and Close.
 package expose
 
@@ -10,21 +13,17 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"maps"
-	"net"
 	"net/netip"
-	"slices"
 	"strconv"
 	"sync"
-	"time"
+	"sync/atomic"
 
-	"o7gw/o7s"
 	"o7gw/proxy"
-	"o7gw/proxy/health"
 	"o7gw/proxy/ledger"
 	"o7gw/proxy/policy"
 	"o7gw/proxy/service"
 	"o7gw/proxy/session"
+	"o7gw/proxy/udpsock"
 )
 
 // Expose is one name being served.
@@ -32,203 +31,153 @@ type Expose struct {
 	log     *slog.Logger
 	book    *ledger.Book
 	service *service.Service
-	cancel  context.CancelFunc // of the health checks
-	checks  sync.WaitGroup
+	cfg     atomic.Pointer[Config] // what it points at never changes
 
-	mu  sync.Mutex
-	cfg *Config // never changed, only replaced
+	mu      sync.Mutex // of Start, Update, Drain and Close
+	checker *checker   // nil: no health checks
+	state   state
 }
+
+// state is what has been asked of an expose: new, started, drained.
+type state int
+
+const (
+	isNew state = iota
+	isStarted
+	isDrained
+)
 
 // New returns an expose that Start starts.
 func New(cfg Config, stack proxy.Stack, log *slog.Logger) *Expose {
 	e := &Expose{
-		cfg: &cfg, cancel: func() {},
 		log:  log.With("component", "o7gw/expose", "expose", cfg.Name),
 		book: ledger.New("expose", cfg.Name, log),
 	}
-	known := func(p policy.Peer) bool { return e.config().Policy.Peer(p) }
-	e.service = service.New(cfg.Service, stack, e.book, e.log, cfg.Limits, known, e.handle)
+	e.cfg.Store(&cfg)
+	e.service = service.New(service.Config{Name: cfg.Service, Plain: cfg.Plain, Limits: cfg.Limits}, stack, e.book, e.log, handler{e})
 	return e
 }
 
 // Start registers the name; with health checks as soon as the service is found
 // to work.
 func (e *Expose) Start(ctx context.Context) error {
-	cfg := e.config()
-	if !cfg.Health.Enabled() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	cfg := e.cfg.Load()
+	switch {
+	case e.state == isStarted:
+	case e.state == isNew && cfg.checked():
+		e.checker = e.check(cfg.Health)
+	default:
 		if err := e.service.Listen(ctx); err != nil {
 			return fmt.Errorf("expose %s: %w", cfg.Name, err)
 		}
-		return nil
 	}
-	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	e.cancel = cancel
-	e.book.SetState("waiting for the first health check", nil)
-	target := cfg.TCP[slices.Min(slices.Collect(maps.Keys(cfg.TCP)))]
-	e.checks.Go(func() {
-		health.Run(run, cfg.Health, target, func(up bool, err error) { e.judge(run, target, up, err) })
-	})
+	e.state = isStarted
 	return nil
-}
-
-// judge registers the name, or gives it up, as the service is up or down.
-func (e *Expose) judge(ctx context.Context, target string, up bool, err error) {
-	if !up {
-		e.log.Warn("the service is down: its name is given up", "service", target, "err", err)
-		e.service.Unlisten("down", fmt.Errorf("health check of %s: %w", target, err))
-		return
-	}
-	e.log.Info("the service is up", "service", target)
-	if err := e.service.Listen(ctx); err != nil {
-		e.book.SetState("down", err)
-		e.log.Error("the name could not be registered", "err", err)
-	}
 }
 
 // Drain gives the name up; sessions go on.
 func (e *Expose) Drain() {
-	e.cancel()
-	e.checks.Wait()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.drainLocked()
 	e.service.Drain()
+}
+
+func (e *Expose) drainLocked() {
+	e.state = isDrained
+	e.checker.stop()
+	e.checker = nil
 }
 
 // Close ends all sessions and returns when nothing is left.
 func (e *Expose) Close() error {
-	e.cancel()
-	e.checks.Wait()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.drainLocked()
 	return e.service.Close()
 }
 
-func (e *Expose) config() *Config {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.cfg
-}
-
 // Config returns a copy of the configuration in use.
-func (e *Expose) Config() Config { return *e.config() }
-
-// Update applies to new sessions what can change at run time, and returns the
-// keys that cannot.
-func (e *Expose) Update(cfg Config) []string {
-	e.mu.Lock()
-	old := e.cfg
-	keys := old.needsRestart(&cfg)
-	cfg.Name, cfg.Service, cfg.Plain, cfg.Health = old.Name, old.Service, old.Plain, old.Health
-	e.cfg = &cfg
-	e.mu.Unlock()
-	e.service.SetLimits(cfg.Limits)
-	return keys
-}
+func (e *Expose) Config() Config { return *e.cfg.Load() }
 
 // Book returns the sessions.
 func (e *Expose) Book() *ledger.Book { return e.book }
 
-// handle serves one flow.
-func (e *Expose) handle(ctx context.Context, peer policy.Peer, f *o7s.Flow) {
-	cfg := e.config()
-	if cfg.Plain {
-		e.plain(ctx, cfg, peer, f)
-		return
+// Update applies a configuration, and returns the keys that cannot be changed
+// at run time. Sessions go on as they began, also those whose local service is
+// another one now; those that the new policy forbids end.
+func (e *Expose) Update(cfg Config) (restart []string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	old := e.cfg.Load()
+	restart = old.needsRestart(&cfg)
+	cfg.Name, cfg.Service, cfg.Plain = old.Name, old.Service, old.Plain
+	e.cfg.Store(&cfg)
+	e.service.SetLimits(cfg.Limits)
+	if n := e.service.Recheck(); n > 0 {
+		e.log.Info("the new policy has ended sessions", "sessions", n)
 	}
-	in, err := proxy.Accept(ctx, f)
-	if err != nil {
-		e.book.Refused(ledger.Info{Peer: peer.Name, Service: cfg.Service}, err)
-		return
+	if e.state != isStarted || old.checked() == cfg.checked() && old.Health == cfg.Health {
+		return restart
 	}
-	info := ledger.Info{
-		Proto: in.Request.Proto, Peer: peer.Name, Service: cfg.Service,
-		Source: source(in.Request.Source), Target: strconv.Itoa(int(in.Request.Port)),
+	// The name stays as it is until the first new check says something else.
+	e.checker.stop()
+	e.checker = nil
+	if cfg.checked() {
+		e.checker = e.check(cfg.Health)
+	} else if err := e.service.Listen(context.Background()); err != nil {
+		e.book.SetState("down", err)
+		e.log.Error("the name could not be registered", "err", err)
+		return append(restart, "health")
 	}
-	target, status := cfg.target(&in.Request)
-	if status == session.OK {
-		info.Target = target
-		status = cfg.Policy.Check(peer, in.Request, netip.Addr{})
-	}
-	if status == session.OK {
-		if in.Request.Proto == session.TCP {
-			status = e.tcp(ctx, cfg, in, target, info)
-		} else {
-			status = e.udp(ctx, cfg, in, target, info)
-		}
-	}
+	return restart
+}
+
+// handler serves the calls of an Expose.
+type handler struct{ *Expose }
+
+// Knows reports whether the policy has anything for a peer.
+func (e handler) Knows(p policy.Peer) bool { return e.cfg.Load().Policy.Knows(p) }
+
+// Serve serves one call.
+func (e handler) Serve(ctx context.Context, c *service.Call) {
+	cfg := e.cfg.Load()
+	c.Info.Target = strconv.Itoa(int(c.Request.Port))
+	at, port, status := cfg.target(&c.Request)
 	if status != session.OK {
-		e.book.Refused(info, status)
-		in.Refuse(status)
-	}
-}
-
-func source(a netip.AddrPort) string {
-	if !a.IsValid() {
-		return ""
-	}
-	return a.String()
-}
-
-// target returns the local service of a request.
-func (c *Config) target(r *session.Request) (string, session.Status) {
-	ports, host := c.TCP, c.AnyTCP
-	if r.Proto == session.UDP {
-		ports, host = c.UDP, c.AnyUDP
-	}
-	if r.Host != "" || r.Addr.IsValid() {
-		return "", session.Denied // this is no exit
-	}
-	if r.Port == 0 && len(ports) > 0 {
-		return ports[slices.Min(slices.Collect(maps.Keys(ports)))], session.OK
-	}
-	if t, ok := ports[r.Port]; ok {
-		return t, session.OK
-	}
-	if host != "" && r.Port != 0 {
-		return net.JoinHostPort(host, strconv.Itoa(int(r.Port))), session.OK
-	}
-	return "", session.Refused
-}
-
-// tcp joins a session with a connection to the local service. Another status
-// than OK has still to be sent.
-func (e *Expose) tcp(ctx context.Context, cfg *Config, in *proxy.Incoming, target string, info ledger.Info) session.Status {
-	c, err := dial(ctx, "tcp", target, cfg.DialTimeout)
-	if err != nil {
-		return session.StatusOf(err)
-	}
-	conn, err := in.AcceptTCP()
-	if err != nil {
-		service.Reset(c)
-		e.book.Refused(info, err)
-		return session.OK
-	}
-	s := e.book.Open(info)
-	s.Close(proxy.Relay(ctx, c.(*net.TCPConn), conn, s))
-	return session.OK
-}
-
-func dial(ctx context.Context, network, target string, limit time.Duration) (net.Conn, error) {
-	d := net.Dialer{Timeout: limit, KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: time.Minute, Interval: 30 * time.Second}}
-	return d.DialContext(ctx, network, target)
-}
-
-// plain joins a flow without session protocol with the TCP service.
-func (e *Expose) plain(ctx context.Context, cfg *Config, peer policy.Peer, f *o7s.Flow) {
-	info := ledger.Info{Proto: session.TCP, Peer: peer.Name, Service: cfg.Service}
-	for _, info.Target = range cfg.TCP {
-	}
-	req := session.Request{Proto: session.TCP}
-	err := error(session.BadRequest)
-	if f.QoS().Reliable() {
-		err = cfg.Policy.Check(peer, req, netip.Addr{})
-	}
-	var c net.Conn
-	if err == session.OK {
-		c, err = dial(ctx, "tcp", info.Target, cfg.DialTimeout)
-	}
-	if err != nil {
-		e.book.Refused(info, err)
-		f.SetLinger(0)
-		f.Close()
+		c.Refuse(status)
 		return
 	}
-	s := e.book.Open(info)
-	s.Close(proxy.Relay(ctx, c.(*net.TCPConn), proxy.PlainConn(f), s))
+	c.Info.Target = at
+	req := c.Request
+	req.Port = port
+	allowed := func() bool { return e.cfg.Load().Policy.Check(c.Peer, req, netip.Addr{}) == session.OK }
+	if !allowed() {
+		c.Refuse(session.Denied)
+		return
+	}
+	done, ok := c.Dialling()
+	if !ok {
+		c.Refuse(session.Busy)
+		return
+	}
+	if req.Proto == session.TCP {
+		conn, err := dialTCP(ctx, at, cfg.DialTimeout)
+		done()
+		if err != nil {
+			c.Refuse(err)
+			return
+		}
+		c.TCP(ctx, conn, allowed)
+		return
+	}
+	sock, err := dialUDP(ctx, at, cfg.DialTimeout)
+	done()
+	if err != nil {
+		c.Refuse(err)
+		return
+	}
+	c.UDP(ctx, sock, udpsock.Rules{Idle: cfg.IdleUDP}, allowed)
 }

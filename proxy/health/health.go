@@ -34,20 +34,21 @@ func Defaults() Config {
 // Enabled reports whether anything is checked.
 func (c *Config) Enabled() bool { return c.TCP || c.HTTP != "" }
 
-// Run checks the service at a TCP address until ctx ends. It calls change with
-// each new opinion, the first one after the first check; the error says what is
-// wrong.
-func Run(ctx context.Context, c Config, addr string, change func(up bool, err error)) {
+// Run checks the service at a TCP address, which it asks for each time, until
+// ctx ends. It calls change with each new opinion, the first one after the first
+// check; the error says what is wrong. If change returns false the opinion could
+// not be put into effect, and it is called again after the next check.
+func Run(ctx context.Context, c Config, addr func() string, change func(up bool, err error) bool) {
 	state := state{rise: c.Rise, fall: c.Fall}
 	t := time.NewTicker(c.Interval)
 	defer t.Stop()
 	for {
-		err := check(ctx, &c, addr)
+		err := check(ctx, &c, addr())
 		if ctx.Err() != nil {
 			return
 		}
-		if state.take(err == nil) {
-			change(state.up, err)
+		if state.take(err == nil) && !change(state.up, err) {
+			state.known = false
 		}
 		select {
 		case <-ctx.Done():
@@ -57,7 +58,10 @@ func Run(ctx context.Context, c Config, addr string, change func(up bool, err er
 	}
 }
 
-// state is the opinion: unknown, then up or down.
+// state is the opinion:
+//
+//	unknown ── first check ──▶ up ── Fall bad ones in a row ──▶ down
+//	                            ◀── Rise good ones in a row ──
 type state struct {
 	rise, fall int
 	known, up  bool
@@ -68,7 +72,7 @@ type state struct {
 func (s *state) take(good bool) bool {
 	switch {
 	case !s.known:
-		s.known, s.up = true, good
+		s.known, s.up, s.row = true, good, 0
 		return true
 	case good == s.up:
 		s.row = 0
@@ -82,7 +86,7 @@ func (s *state) take(good bool) bool {
 	return true
 }
 
-// maxPage is how much of a page is read, bytes.
+// maxPage is how much of a page is read, bytes: the rest may be wrong.
 const maxPage = 64 << 10
 
 func check(ctx context.Context, c *Config, addr string) error {
@@ -107,9 +111,9 @@ func check(ctx context.Context, c *Config, addr string) error {
 		return err
 	}
 	defer resp.Body.Close()
-	io.Copy(io.Discard, io.LimitReader(resp.Body, maxPage))
+	_, err = io.Copy(io.Discard, io.LimitReader(resp.Body, maxPage))
 	if resp.StatusCode >= 400 {
 		return fmt.Errorf("GET %s: %s", c.HTTP, resp.Status)
 	}
-	return nil
+	return err
 }

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 
 // Package service serves an Ouroboros name: it takes the flows that others
-// allocate to it, checks who they are, and hands them on.
+// allocate to it, waits for their requests, and lets those pass that the policy
+// knows and the limits admit.
+//
+//	flow ─▶ lobby: waits for its request ─▶ policy, limits ─▶ Handler ─▶ Call.TCP, UDP or Refuse
 //
 // Start with New; packages expose and exit are made of it.
 package service
@@ -21,21 +24,37 @@ import (
 	"o7gw/proxy/session"
 )
 
-// Handler serves one flow of a peer that the policy knows and the limits
-// admit. It ends when ctx does.
-type Handler func(ctx context.Context, peer policy.Peer, f *o7s.Flow)
+// Handler is what makes a service an expose or an exit.
+type Handler interface {
+	// Knows reports whether the policy has anything for a peer.
+	Knows(peer policy.Peer) bool
+	// Serve serves a call on a goroutine of its own. It calls exactly one of
+	// Call.TCP, Call.UDP and Call.Refuse, and ends when ctx does.
+	Serve(ctx context.Context, c *Call)
+}
+
+// Config describes a service.
+type Config struct {
+	Name   string // Ouroboros name
+	Plain  bool   // peers do not speak the session protocol
+	Limits policy.Limits
+}
 
 // Service is one name being served, or about to.
 type Service struct {
-	name   string
-	stack  proxy.Stack
-	book   *ledger.Book
-	log    *slog.Logger
-	handle Handler
-	limits *policy.Limiter
-	known  func(policy.Peer) bool // whether the policy has anything for a peer
+	cfg     Config
+	stack   proxy.Stack
+	book    *ledger.Book
+	log     *slog.Logger
+	handler Handler
 
-	ctx    context.Context // of sessions; ends with Close
+	lobby    *lobby
+	limits   *policy.Limiter
+	dials    *policy.Limiter
+	refusing chan struct{} // bounds how many peers are being refused
+	running  running
+
+	ctx    context.Context // of calls; ends with Close
 	cancel context.CancelFunc
 	flows  sync.WaitGroup
 
@@ -46,15 +65,32 @@ type Service struct {
 	drained  bool
 }
 
-// pauses of the accept loop after an error.
 const (
+	// lobbyMost is how many flows may wait for their request.
+	lobbyMost = 1024
+	// dialsMost is how many sessions may be dialling at a time, and
+	// dialsPerPeer how many of one peer: targets that do not answer hold a place
+	// until the dial timeout.
+	dialsMost    = 1024
+	dialsPerPeer = 512
+	// refusingMost is how many peers are told at a time why they are not
+	// served; others just see the end of the flow.
+	refusingMost = 256
+
+	// The pauses of the accept loop after an error.
 	pauseLeast = 50 * time.Millisecond
 	pauseMost  = 5 * time.Second
 )
 
-// New returns a service of the name that Listen starts.
-func New(name string, stack proxy.Stack, book *ledger.Book, log *slog.Logger, l policy.Limits, known func(policy.Peer) bool, handle Handler) *Service {
-	s := &Service{name: name, stack: stack, book: book, log: log, handle: handle, known: known, limits: policy.NewLimiter(l)}
+// New returns a service that Listen starts.
+func New(cfg Config, stack proxy.Stack, book *ledger.Book, log *slog.Logger, h Handler) *Service {
+	s := &Service{
+		cfg: cfg, stack: stack, book: book, log: log, handler: h,
+		lobby:    newLobby(lobbyMost),
+		limits:   policy.NewLimiter(cfg.Limits),
+		dials:    policy.NewLimiter(policy.Limits{Sessions: dialsMost, SessionsPerPeer: dialsPerPeer}),
+		refusing: make(chan struct{}, refusingMost),
+	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s
 }
@@ -63,16 +99,19 @@ func New(name string, stack proxy.Stack, book *ledger.Book, log *slog.Logger, l 
 func (s *Service) SetLimits(l policy.Limits) { s.limits.Set(l) }
 
 // Listen registers the name and takes flows. It does nothing if it does so
-// already, or after Drain.
+// already; after Drain it fails with net.ErrClosed.
 func (s *Service) Listen(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.listener != nil || s.drained {
+	if s.listener != nil {
 		return nil
 	}
-	l, err := s.stack.Listen(ctx, s.name)
+	if s.drained {
+		return fmt.Errorf("serve %s: %w", s.cfg.Name, net.ErrClosed)
+	}
+	l, err := s.stack.Listen(ctx, s.cfg.Name)
 	if err != nil {
-		return fmt.Errorf("serve %s: %w", s.name, err)
+		return fmt.Errorf("serve %s: %w", s.cfg.Name, err)
 	}
 	run, stop := context.WithCancel(s.ctx)
 	s.listener, s.stop, s.loop = l, stop, make(chan struct{})
@@ -85,14 +124,13 @@ func (s *Service) Listen(ctx context.Context) error {
 func (s *Service) Unlisten(state string, why error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.book.SetState(state, why)
-	if s.listener == nil {
-		return
+	if s.listener != nil {
+		s.stop()
+		s.listener.Close()
+		<-s.loop
+		s.listener = nil
 	}
-	s.stop()
-	s.listener.Close()
-	<-s.loop
-	s.listener = nil
+	s.book.SetState(state, why)
 }
 
 // Drain gives the name up for good.
@@ -117,75 +155,63 @@ func (s *Service) accept(ctx context.Context, l proxy.Listener, ended chan struc
 	pause := pauseLeast
 	for {
 		f, err := l.AcceptFlow(ctx)
-		if ctx.Err() != nil {
+		switch {
+		case ctx.Err() != nil:
 			if err == nil {
-				f.SetLinger(0)
-				f.Close()
+				abort(f)
 			}
 			return
-		}
-		if err != nil {
-			s.book.SetState("down: "+err.Error(), err)
-			s.log.Error("accepting flows failed", "name", s.name, "err", err)
-			select {
-			case <-ctx.Done():
-				return
-			case <-time.After(pause):
+		case err == nil:
+			if pause > pauseLeast {
+				pause = pauseLeast
+				s.book.SetState("up", nil)
 			}
-			pause = min(2*pause, pauseMost)
+			s.flows.Go(func() { s.serve(f) })
 			continue
 		}
-		if pause > pauseLeast {
-			pause = pauseLeast
-			s.book.SetState("up", nil)
+		s.book.SetState("down", err)
+		s.log.Error("accepting flows failed", "service", s.cfg.Name, "err", err)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
 		}
-		s.take(f)
+		pause = min(2*pause, pauseMost)
 	}
 }
 
-// take checks the peer of a flow and starts its handler.
-func (s *Service) take(f *o7s.Flow) {
-	peer := policy.Peer{Name: f.Peer(), Layer: f.Layer()}
-	status := session.Denied
-	var release func()
-	if s.known(peer) {
-		release, status = s.limits.Admit(time.Now(), peer)
+// serve leads one flow to the handler.
+func (s *Service) serve(f *o7s.Flow) {
+	c := &Call{
+		s: s, flow: f,
+		Peer:    policy.Peer{Name: f.Peer(), Layer: f.Layer()},
+		Request: session.Request{Proto: session.TCP},
 	}
+	c.Info = ledger.Info{Proto: session.TCP, Peer: c.Peer.Name, Service: s.cfg.Name}
+	if s.cfg.Plain {
+		if !f.QoS().Reliable() {
+			c.Refuse(session.BadRequest)
+			return
+		}
+	} else if err := c.receive(); err != nil {
+		s.book.Refused(c.Info, err)
+		return
+	}
+	if !s.handler.Knows(c.Peer) {
+		c.Refuse(session.Denied)
+		return
+	}
+	release, status := s.limits.Admit(time.Now(), c.Peer)
 	if status != session.OK {
-		s.book.Refused(ledger.Info{Peer: peer.Name, Service: s.name}, status)
-		s.flows.Go(func() { refuse(s.ctx, f, status) })
+		c.Refuse(status)
 		return
 	}
-	s.flows.Go(func() {
-		defer release()
-		s.handle(s.ctx, peer, f)
-	})
+	defer release()
+	s.handler.Serve(s.ctx, c)
 }
 
-// refusals bounds how many refused peers are told so at a time; the others just
-// see the end of the flow.
-var refusals = make(chan struct{}, 64)
-
-// refuse tells a peer why it is not served.
-func refuse(ctx context.Context, f *o7s.Flow, status session.Status) {
-	select {
-	case refusals <- struct{}{}:
-		defer func() { <-refusals }()
-	default:
-		f.SetLinger(0)
-		f.Close()
-		return
-	}
-	in, err := proxy.Accept(ctx, f)
-	if err == nil {
-		in.Refuse(status)
-	}
-}
-
-// Reset aborts a kernel connection.
-func Reset(c net.Conn) {
-	if t, ok := c.(*net.TCPConn); ok {
-		t.SetLinger(0)
-	}
-	c.Close()
+// abort closes a flow at once.
+func abort(f *o7s.Flow) {
+	f.SetLinger(0)
+	f.Close()
 }
