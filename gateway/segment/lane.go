@@ -14,6 +14,12 @@ type view struct {
 	rate     int // frames per second from one port that go to all
 }
 
+// sink takes frames for the interface. It releases them, and returns how many it
+// could not take.
+type sink interface {
+	write(frames []*packet.Buffer) (dropped int)
+}
+
 // lane is the way of the frames that come in at one port. One goroutine at a
 // time is on it. It collects what follows each other to the same port.
 type lane struct {
@@ -28,12 +34,12 @@ type lane struct {
 	run   []*packet.Buffer
 	frags []*packet.Buffer
 	local []*packet.Buffer // for the interface
-	sink  *tapWriter
+	sink  sink
 }
 
 func newLane(s *Segment, in *port) *lane {
 	return &lane{
-		s: s, in: in, sink: s.newWriter(),
+		s: s, in: in, sink: s.sink(),
 		run:   make([]*packet.Buffer, 0, packet.BatchSize),
 		local: make([]*packet.Buffer, 0, packet.BatchSize),
 	}

@@ -54,6 +54,7 @@ type Segment struct {
 	wg     sync.WaitGroup
 
 	dev     *tap
+	sink    func() sink   // makes one for a lane
 	mac     atomic.Uint64 // of the interface
 	local   *port
 	table   *table
@@ -116,6 +117,7 @@ func (s *Segment) Start(ctx context.Context) (err error) {
 		}
 		listeners = append(listeners, l)
 	}
+	s.sink = func() sink { return newWriter(s.dev) }
 	s.local = newPort(s, local, nil, "")
 	s.view.Store(s.newView())
 	// Up only now: what hosts ask when their link comes up shall be heard.
@@ -210,12 +212,6 @@ func (s *Segment) readTAP(ctx context.Context) {
 		s.local.lane.fromTAP(bufs[:n])
 		packet.GetBatch(bufs[:n], room)
 	}
-}
-
-func (s *Segment) newWriter() *tapWriter {
-	w := &tapWriter{tap: s.dev}
-	w.drain = w.all
-	return w
 }
 
 // deliver writes the frames of a lane that are for the interface.

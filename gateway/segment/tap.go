@@ -196,6 +196,12 @@ type tapWriter struct {
 	drain  func(fd uintptr) bool // the method all, made once
 }
 
+func newWriter(t *tap) *tapWriter {
+	w := &tapWriter{tap: t}
+	w.drain = w.all
+	return w
+}
+
 // write writes the frames and releases them. It returns how many the kernel did
 // not take.
 func (w *tapWriter) write(frames []*packet.Buffer) (dropped int) {
