@@ -18,6 +18,8 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -36,6 +38,10 @@ const inNamespace = "O7GW_TEST_IN_NAMESPACE"
 
 // TestMain runs the tests again in a network namespace of their own.
 func TestMain(m *testing.M) {
+	if n := os.Getenv(asClient); n != "" {
+		client(n)
+		return
+	}
 	flag.Parse()
 	if os.Geteuid() != 0 || os.Getenv(inNamespace) != "" {
 		code := m.Run()
@@ -167,6 +173,9 @@ func TestRefuse(t *testing.T) {
 			t.Errorf("unreachable: %v", err)
 		}
 	})
+	for w.Stats().HalfOpen != 0 { // the client may know before the stack is done
+		time.Sleep(time.Millisecond)
+	}
 	// The kernel overlooks an ICMP error while it still sends the SYN, and
 	// repeats that.
 	if s := w.Stats(); s.Refused < 4 || s.HalfOpen != 0 || s.Conns != 0 {
@@ -485,22 +494,61 @@ func throughput(b *testing.B, up bool) {
 	}
 }
 
-func BenchmarkRequestResponse(b *testing.B) {
-	begin(b, netstack.Config{TCP: echoTCP})
-	c, err := net.Dial("tcp", at(served4, 80))
+// asClient makes the test binary a client, of the given kind and number of
+// exchanges, that waits in system calls only: what is measured are the wake-ups
+// of the stack, not those of a runtime that both share.
+const asClient = "O7GW_TEST_CLIENT"
+
+func client(what string) {
+	kind, count, _ := strings.Cut(what, " ")
+	n, err := strconv.Atoi(count)
 	if err != nil {
-		b.Fatal(err)
+		panic(err)
 	}
-	defer c.Close()
-	var p [1]byte
-	b.ReportAllocs()
-	for b.Loop() {
-		c.Write(p[:])
-		if _, err := c.Read(p[:]); err != nil {
-			b.Fatal(err)
+	fd := dial()
+	for range n {
+		if kind == "connections" {
+			syscall.Close(fd)
+			fd = dial()
+		}
+		var p [1]byte
+		syscall.Write(fd, p[:])
+		if k, err := syscall.Read(fd, p[:]); k != 1 {
+			panic(err)
 		}
 	}
 }
+
+func dial() int {
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err == nil {
+		err = syscall.Connect(fd, &syscall.SockaddrInet4{Port: 80, Addr: served4.As4()})
+	}
+	if err != nil {
+		panic(err)
+	}
+	syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1)
+	return fd
+}
+
+// exchanges runs a client process.
+func exchanges(b *testing.B, kind string) {
+	begin(b, netstack.Config{TCP: echoTCP})
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = append(os.Environ(), asClient+"="+kind+" "+strconv.Itoa(b.N))
+	cmd.Stderr = os.Stderr
+	b.ReportAllocs()
+	b.ResetTimer()
+	if err := cmd.Run(); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// BenchmarkRequestResponse: a byte each way on one connection.
+func BenchmarkRequestResponse(b *testing.B) { exchanges(b, "requests") }
+
+// BenchmarkConnections: connect, a byte each way, close.
+func BenchmarkConnections(b *testing.B) { exchanges(b, "connections") }
 
 // BenchmarkUDPReceive: datagrams of 200 bytes of a kernel client, one system
 // call each on its side.
@@ -547,21 +595,4 @@ func BenchmarkUDPSend(b *testing.B) {
 		w.SendUDP(batch[:])
 	}
 	b.ReportMetric(float64(b.N)*float64(len(batch))/b.Elapsed().Seconds(), "packets/s")
-}
-
-func BenchmarkConnections(b *testing.B) {
-	begin(b, netstack.Config{TCP: echoTCP})
-	var p [1]byte
-	b.ReportAllocs()
-	for b.Loop() {
-		c, err := net.Dial("tcp", at(served4, 80))
-		if err != nil {
-			b.Fatal(err)
-		}
-		c.Write(p[:])
-		if _, err := c.Read(p[:]); err != nil {
-			b.Fatal(err)
-		}
-		c.Close()
-	}
 }
