@@ -18,9 +18,8 @@ import (
 // fakeFlow is one end of a flow in memory. What is written waits for deliver,
 // since the receivers of two ends must not call each other.
 type fakeFlow struct {
-	mtu  int
-	peer *fakeFlow
-	to   []*port // what the other end is, or several for a broadcast layer
+	mtu int
+	to  []*port // what the other end is, or several for a broadcast layer
 
 	mu      sync.Mutex
 	written []*packet.Buffer
