@@ -75,7 +75,7 @@ func (t *TCP) Listen(at []netip.AddrPort) error {
 		if t.listeners[a] != nil || opened[a] != nil {
 			continue
 		}
-		l, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(a))
+		l, err := net.ListenTCP(family("tcp", a), net.TCPAddrFromAddrPort(a))
 		if err != nil {
 			for _, o := range opened {
 				o.Close()
@@ -152,6 +152,15 @@ func (t *TCP) Close() {
 	t.Drain()
 	t.cancel()
 	t.wg.Wait()
+}
+
+// family returns the network for an address: 0.0.0.0 shall not listen at
+// addresses of IPv6, too.
+func family(network string, a netip.AddrPort) string {
+	if a.Addr().Is4() {
+		return network + "4"
+	}
+	return network
 }
 
 // Source returns the address of the client.

@@ -31,18 +31,19 @@ type UDP struct {
 	ended    chan struct{}
 	end      sync.Once
 	dropped  atomic.Uint64
-
-	writing sync.Mutex // of sock
 }
 
 // ListenUDP opens an address. Clients need a place in the gate; their sessions
 // end when nothing passes for the idle time.
 func ListenUDP(at netip.AddrPort, gate *Gate, idle time.Duration, book *ledger.Book, dial Dial) (*UDP, error) {
-	c, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(at))
+	c, err := net.ListenUDP(family("udp", at), net.UDPAddrFromAddrPort(at))
 	if err != nil {
 		return nil, fmt.Errorf("listen at udp %v: %w", at, err)
 	}
 	sock, err := udpsock.New(c, false)
+	if err == nil && at.Addr().IsUnspecified() {
+		err = sock.TellLocal()
+	}
 	if err != nil {
 		c.Close()
 		return nil, err
@@ -73,23 +74,24 @@ func (u *UDP) read() {
 		if err != nil {
 			continue // an ICMP error about a client that is gone
 		}
-		for len(d) > 0 {
-			n := 1
-			for n < len(d) && d[n].Addr == d[0].Addr {
-				n++
+		for at := 0; at < len(d); {
+			end := at + 1
+			for end < len(d) && d[end].Addr == d[at].Addr {
+				end++
 			}
-			u.take(d[:n])
-			d = d[n:]
+			u.take(d[at:end], u.sock.Local(at))
+			at = end
 		}
 	}
 }
 
-// take hands datagrams of one client to its session; it takes the buffers.
-func (u *UDP) take(d []proxy.Datagram) {
+// take hands datagrams of one client, which it has sent to a local address, to
+// its session; it takes the buffers.
+func (u *UDP) take(d []proxy.Datagram, local netip.Addr) {
 	from := d[0].Addr
 	c := u.sessions.Find(from)
 	if c == nil {
-		if c = u.sessions.Begin(from, u.begin(from)); c == nil {
+		if c = u.sessions.Begin(from, u.begin(from, local)); c == nil {
 			u.dropped.Add(uint64(len(d)))
 			Release(d)
 			return
@@ -101,23 +103,22 @@ func (u *UDP) take(d []proxy.Datagram) {
 	u.sessions.Send(c, d)
 }
 
-func (u *UDP) begin(from netip.AddrPort) Beginning {
+func (u *UDP) begin(from netip.AddrPort, local netip.Addr) Beginning {
 	return Beginning{
 		Dial:   func(ctx context.Context) (*proxy.Packets, ledger.Info, error) { return u.dial(ctx, from) },
-		Answer: func(d []proxy.Datagram) { u.answer(from, d) },
+		Answer: func(d []proxy.Datagram) { u.answer(local, from, d) },
 		Enter:  func() bool { return u.gate.Enter(from.Addr()) },
 		Leave:  func() { u.gate.Leave(from.Addr()) },
 	}
 }
 
-// answer takes datagrams of a flow to the client.
-func (u *UDP) answer(to netip.AddrPort, d []proxy.Datagram) {
+// answer takes datagrams of a flow to the client, from the address that it has
+// asked.
+func (u *UDP) answer(from netip.Addr, to netip.AddrPort, d []proxy.Datagram) {
 	for i := range d {
 		d[i].Addr = to
 	}
-	u.writing.Lock()
-	defer u.writing.Unlock()
-	u.sock.Write(d)
+	u.sock.WriteFrom(from, d)
 }
 
 func (u *UDP) sweep() {

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"net"
 	"net/netip"
-	"sync"
 	"sync/atomic"
 
 	"o7gw/o7s/packet"
@@ -39,7 +38,6 @@ type association struct {
 	flows  *listen.Sessions[target]
 	count  atomic.Int32 // flows
 
-	writing sync.Mutex // of sock
 	dropped atomic.Uint64
 
 	// The destination of the datagram before, as the client has written it, and
@@ -238,8 +236,6 @@ func (a *association) answer(asked []byte, d []proxy.Datagram) {
 		header(d[i].Buf, asked, d[i].Addr)
 		d[i].Addr = client
 	}
-	a.writing.Lock()
-	defer a.writing.Unlock()
 	a.sock.Write(d)
 }
 

@@ -260,7 +260,7 @@ func TestPrograms(t *testing.T) {
 		return string(out), err
 	}
 	for url, want := range map[string]string{
-		"http://web.o7s/page": "you asked for web.o7s/page",
+		"http://web.o7s/page":             "you asked for web.o7s/page",
 		fmt.Sprintf("http://%v/", w.HTTP): fmt.Sprintf("you asked for %v/", w.HTTP),
 	} {
 		if got, err := curl("--socks5-hostname", "u:p@"+at(s), url); err != nil || got != want {

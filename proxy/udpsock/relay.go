@@ -46,17 +46,7 @@ func Relay(ctx context.Context, sock *Socket, flow *proxy.Packets, s *ledger.Ses
 	}
 	flow.Receive(func(d []proxy.Datagram) {
 		busy.Store(true)
-		kept := d
-		if rules.Address != nil {
-			kept = d[:0]
-			for i := range d {
-				if to := rules.Address(d[i].Addr); to.IsValid() {
-					kept = append(kept, proxy.Datagram{Addr: to, Buf: d[i].Buf})
-				} else {
-					d[i].Buf.Release()
-				}
-			}
-		}
+		kept := rules.pass(d)
 		bytes := 0
 		for i := range kept {
 			bytes += kept[i].Buf.Len()
@@ -76,13 +66,34 @@ func Relay(ctx context.Context, sock *Socket, flow *proxy.Packets, s *ledger.Ses
 	return err
 }
 
+// pass returns the datagrams that go somewhere, with where they go to, in d.
+func (r *Rules) pass(d []proxy.Datagram) []proxy.Datagram {
+	if r.Address == nil {
+		return d
+	}
+	kept := d[:0]
+	for i := range d {
+		if to := r.Address(d[i].Addr); to.IsValid() {
+			kept = append(kept, proxy.Datagram{Addr: to, Buf: d[i].Buf})
+		} else {
+			d[i].Buf.Release()
+		}
+	}
+	return kept
+}
+
 // read carries datagrams of the socket to the flow until the socket is closed.
+// If it is connected, and the first that it has to tell is that nobody is
+// there, it ends with that.
 func read(sock *Socket, flow *proxy.Packets, s *ledger.Session, busy *atomic.Bool, from func(netip.AddrPort) bool) error {
+	heard := !sock.connected
 	for {
 		d, err := sock.Read()
 		switch {
 		case errors.Is(err, net.ErrClosed):
 			return nil
+		case errors.Is(err, syscall.ECONNREFUSED) && !heard:
+			return err
 		case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
 			continue // of a datagram before; the service may come back
 		case err != nil:
@@ -101,6 +112,7 @@ func read(sock *Socket, flow *proxy.Packets, s *ledger.Session, busy *atomic.Boo
 		if len(kept) == 0 {
 			continue
 		}
+		heard = true
 		busy.Store(true)
 		s.Tx(len(kept), bytes)
 		if err := flow.Send(kept); err != nil {

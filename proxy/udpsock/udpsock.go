@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 
+//go:build linux
+
 // Package udpsock reads and writes UDP sockets of the kernel in batches of
-// packet buffers. A socket on which nothing arrives holds no buffers.
+// packet buffers, many with one system call, without allocation. A socket on
+// which nothing arrives holds no buffers.
 //
 // Start with New.
 package udpsock
@@ -10,48 +13,26 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"os"
 	"sync/atomic"
 	"syscall"
 
-	"golang.org/x/net/ipv4"
-	"golang.org/x/net/ipv6"
 	"golang.org/x/sys/unix"
 
-	"o7gw/o7s/packet"
 	"o7gw/proxy"
 )
 
-const (
-	// batch is how many datagrams are moved with one system call.
-	batch = 64
-	// usual is the room for a datagram before a larger one has come, bytes.
-	usual = 2048
-	// largest is the room after that.
-	largest = packet.MaxPayload
-	// wide is how many datagrams of the largest size are read at once.
-	wide = 8
-)
-
-// Socket is a UDP socket. One goroutine reads, one writes.
+// Socket is a UDP socket. One goroutine reads; several may write.
 type Socket struct {
 	*net.UDPConn
 	raw       syscall.RawConn
-	batches   batches
-	connected bool
+	connected bool // has one peer: addresses do not matter
+	six       bool // of IPv6, which also carries IPv4
+	asked     bool // TellLocal
 
-	room int // for a datagram, bytes
-	in   []ipv4.Message
-	bufs []*packet.Buffer
-	got  []proxy.Datagram
-	out  []ipv4.Message
-
-	truncated atomic.Uint64
-}
-
-// batches is recvmmsg and sendmmsg, of either family.
-type batches interface {
-	ReadBatch(ms []ipv4.Message, flags int) (int, error)
-	WriteBatch(ms []ipv4.Message, flags int) (int, error)
+	got     []proxy.Datagram // of the last Read
+	locals  []netip.Addr
+	dropped atomic.Uint64
 }
 
 // New takes a socket. connected: it has one peer, and addresses do not matter.
@@ -60,142 +41,124 @@ func New(c *net.UDPConn, connected bool) (*Socket, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Socket{UDPConn: c, raw: raw, connected: connected, room: usual, batches: ipv4.NewPacketConn(c)}
-	if a, ok := c.LocalAddr().(*net.UDPAddr); ok && a.IP.To4() == nil {
-		s.batches = ipv6.NewPacketConn(c)
-	}
-	return s, nil
+	s := &Socket{UDPConn: c, raw: raw, connected: connected}
+	err = s.control(func(fd int) error {
+		domain, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN)
+		s.six = domain == unix.AF_INET6
+		return os.NewSyscallError("getsockopt", err)
+	})
+	return s, err
 }
 
-// Truncated returns how many datagrams were lost because they were larger than
-// any before.
-func (s *Socket) Truncated() uint64 { return s.truncated.Load() }
+func (s *Socket) control(f func(fd int) error) error {
+	var inner error
+	err := s.raw.Control(func(fd uintptr) { inner = f(int(fd)) })
+	return errors.Join(err, inner)
+}
+
+// TellLocal makes Local say at which address of the machine a datagram has
+// arrived: for a socket that is bound to none, whose clients expect the answer
+// from the address that they have asked. Before the first Read.
+func (s *Socket) TellLocal() error {
+	s.asked = true
+	return s.control(func(fd int) error {
+		level, option := unix.IPPROTO_IP, unix.IP_PKTINFO
+		if s.six {
+			level, option = unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO
+		}
+		return os.NewSyscallError("setsockopt", unix.SetsockoptInt(fd, level, option, 1))
+	})
+}
+
+// Dropped returns how many datagrams the kernel had no room for, or refused.
+func (s *Socket) Dropped() uint64 { return s.dropped.Load() }
 
 // Read waits for datagrams and returns them; the caller owns the buffers, not
 // the slice, which is valid until the next call. On a connected socket the
 // addresses are not set. An error of ICMP, such as ECONNREFUSED, is returned
 // once, and reading can go on.
 func (s *Socket) Read() ([]proxy.Datagram, error) {
-	if err := s.wait(); err != nil {
+	var in *ingress
+	var n int
+	var errno unix.Errno
+	err := s.raw.Read(func(fd uintptr) bool {
+		if in == nil {
+			in = ingresses.Get().(*ingress)
+		}
+		if n, errno = in.read(fd); errno == unix.EAGAIN {
+			in.put()
+			in = nil
+			return false
+		}
+		return true
+	})
+	s.got, s.locals = s.got[:0], s.locals[:0]
+	if in == nil {
 		return nil, err
 	}
-	count := batch
-	if s.room > usual {
-		count = wide
+	defer in.put()
+	if errno != 0 {
+		return nil, os.NewSyscallError("recvmmsg", errno)
 	}
-	if cap(s.in) < batch {
-		s.in = make([]ipv4.Message, batch)
-		for i := range s.in {
-			s.in[i].Buffers = make([][]byte, 1)
-		}
-		s.bufs = make([]*packet.Buffer, batch)
-	}
-	bufs := s.bufs[:count]
-	packet.GetBatch(bufs, s.room)
-	for i, b := range bufs {
-		back, off := b.Backing()
-		s.in[i].Buffers[0] = back[off : off+s.room]
-	}
-	n, err := s.batches.ReadBatch(s.in[:count], unix.MSG_DONTWAIT)
-	if err != nil || n < 0 {
-		n = 0
-	}
-	s.got = s.got[:0]
 	for i := range n {
-		m := &s.in[i]
-		if m.Flags&unix.MSG_TRUNC != 0 {
-			s.truncated.Add(1)
-			s.room = largest
-			continue
-		}
-		d := proxy.Datagram{Buf: bufs[i]}
-		if !s.connected {
-			a, ok := m.Addr.(*net.UDPAddr)
-			if !ok {
-				continue
-			}
-			ap := a.AddrPort()
-			d.Addr = netip.AddrPortFrom(ap.Addr().Unmap().WithZone(""), ap.Port())
-		}
-		bufs[i].SetLen(m.N)
-		bufs[i] = nil
-		s.got = append(s.got, d)
-	}
-	for i := range bufs {
-		s.in[i].Buffers[0], s.in[i].Addr = nil, nil
-		if bufs[i] != nil {
-			bufs[i].Release()
-			bufs[i] = nil
-		}
-	}
-	if err != nil && !errors.Is(err, syscall.EAGAIN) {
-		return nil, err
+		s.take(in, i)
 	}
 	return s.got, nil
 }
 
-// wait waits until there is something to read, and makes room for it.
-func (s *Socket) wait() error {
-	var failed error
-	err := s.raw.Read(func(fd uintptr) bool {
-		var none [1]byte
-		n, _, e := unix.Recvfrom(int(fd), none[:], unix.MSG_PEEK|unix.MSG_TRUNC|unix.MSG_DONTWAIT)
-		if e == unix.EAGAIN {
-			return false
-		}
-		if e == nil && n > s.room {
-			s.room = largest
-		}
-		failed = e
-		return true
-	})
-	if err != nil {
-		return err
+// Local returns at which address of the machine datagram i of the last Read
+// has arrived, after TellLocal; it is for WriteFrom.
+func (s *Socket) Local(i int) netip.Addr {
+	if i < len(s.locals) {
+		return s.locals[i]
 	}
-	if failed != nil && failed != unix.EINTR {
-		return failed
-	}
-	return nil
+	return netip.Addr{}
 }
 
-// Write sends datagrams; it takes the buffers, not the slice. What the kernel
-// refuses is lost; the last error is returned.
-func (s *Socket) Write(d []proxy.Datagram) error {
-	var last error
-	for len(d) > 0 {
-		n := min(len(d), batch)
-		if err := s.write(d[:n]); err != nil {
-			last = err
+// take makes a datagram of slot i.
+func (s *Socket) take(in *ingress, i int) {
+	var d proxy.Datagram
+	if !s.connected {
+		var ok bool
+		if d.Addr, ok = in.names[i].addrPort(in.msgs[i].hdr.Namelen); !ok {
+			s.dropped.Add(1)
+			return
 		}
-		d = d[n:]
 	}
-	return last
+	if s.asked {
+		s.locals = append(s.locals, in.controls[i].local(int(in.msgs[i].hdr.Controllen)))
+	}
+	d.Buf = in.buffer(i)
+	s.got = append(s.got, d)
 }
 
-func (s *Socket) write(d []proxy.Datagram) (last error) {
-	if s.out == nil {
-		s.out = make([]ipv4.Message, batch)
-		for i := range s.out {
-			s.out[i].Buffers = make([][]byte, 1)
-		}
-	}
-	out := s.out[:len(d)]
-	for i := range d {
-		out[i].Buffers[0] = d[i].Buf.Bytes()
-		if !s.connected {
-			out[i].Addr = net.UDPAddrFromAddrPort(d[i].Addr)
-		}
-	}
-	for left := out; len(left) > 0; {
-		n, err := s.batches.WriteBatch(left, 0)
+// Write sends datagrams; it takes the buffers, not the slice. It does not wait:
+// what the kernel has no room for, or refuses, is lost; the last error is
+// returned.
+func (s *Socket) Write(d []proxy.Datagram) error { return s.WriteFrom(netip.Addr{}, d) }
+
+// WriteFrom is Write from one of the addresses of the machine; an invalid one
+// is the kernel's choice.
+func (s *Socket) WriteFrom(local netip.Addr, d []proxy.Datagram) (last error) {
+	out := outlets.Get().(*outlet)
+	for rest := d; len(rest) > 0; {
+		n := min(len(rest), slots)
+		out.fill(s, local, rest[:n])
+		err := s.raw.Write(func(fd uintptr) bool {
+			lost, err := out.send(fd, n)
+			s.dropped.Add(uint64(lost))
+			if err != nil {
+				last = err
+			}
+			return true
+		})
 		if err != nil {
 			last = err
-			n = 1 // the first of them is what it refused
 		}
-		left = left[max(n, 1):]
+		rest = rest[n:]
 	}
+	out.put()
 	for i := range d {
-		out[i].Buffers[0], out[i].Addr = nil, nil
 		d[i].Buf.Release()
 	}
 	return last
