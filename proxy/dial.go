@@ -32,6 +32,9 @@ func (d *Dialer) context(ctx context.Context) (context.Context, context.CancelFu
 // returns when the other side has opened what req asks for. The zero qs is
 // qos.Data; others are made reliable.
 func (d *Dialer) DialTCP(ctx context.Context, service string, qs qos.Spec, req session.Request) (*Conn, error) {
+	if err := req.Check(); err != nil {
+		return nil, err
+	}
 	ctx, cancel := d.context(ctx)
 	defer cancel()
 	f, err := d.Stack.Dial(ctx, service, o7s.WithQoS(streamQoS(qs)))
@@ -95,6 +98,9 @@ func readStatus(ctx context.Context, f *o7s.Flow) error {
 // DialUDP allocates a flow to the service and asks for a UDP session. The zero
 // qs is qos.Raw.
 func (d *Dialer) DialUDP(ctx context.Context, service string, qs qos.Spec, req session.Request) (*Packets, error) {
+	if err := req.Check(); err != nil {
+		return nil, err
+	}
 	ctx, cancel := d.context(ctx)
 	defer cancel()
 	f, err := d.Stack.Dial(ctx, service, o7s.WithQoS(datagramQoS(qs)))

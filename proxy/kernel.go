@@ -22,89 +22,125 @@ import (
 type kernelStream struct {
 	*net.TCPConn
 	raw syscall.RawConn
+	in  kernelReader
+	out kernelWriter
+}
 
-	// of the reader
+func newKernelStream(c *net.TCPConn) (*kernelStream, error) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	s := &kernelStream{TCPConn: c, raw: raw}
+	s.in.try, s.out.try = s.in.readv, s.out.writev // made once: a closure per call is garbage
+	return s, nil
+}
+
+// kernelReader is a read under way.
+type kernelReader struct {
+	try   func(fd uintptr) (done bool)
 	ahead int // buffers to offer: as many as were filled the last time, and more
-	riov  []unix.Iovec
-	// of the writer
-	wiov []unix.Iovec
+	iov   []unix.Iovec
+
+	bufs []*packet.Buffer // bufs[:n] are offered, with size bytes each
+	size int
+	n    int
+	got  int // bytes; 0 without err: the end
+	err  error
 }
 
 // aheadLeast is how many buffers a read begins with.
 const aheadLeast = 2
 
-func (s *kernelStream) ReadBatch(bufs []*packet.Buffer, size int) (n int, err error) {
-	s.ahead = max(s.ahead, aheadLeast)
-	got := 0
-	rerr := s.raw.Read(func(fd uintptr) bool {
-		n = min(s.ahead, len(bufs))
-		packet.GetBatch(bufs[:n], size)
-		s.riov = s.riov[:0]
-		for _, b := range bufs[:n] {
-			back, off := b.Backing()
-			v := unix.Iovec{Base: &back[off]}
-			v.SetLen(size)
-			s.riov = append(s.riov, v)
-		}
-		got, err = vector(unix.SYS_READV, fd, s.riov)
-		runtime.KeepAlive(bufs)
-		if got <= 0 || err != nil {
-			packet.ReleaseBatch(bufs[:n])
-			n = 0
-		}
-		return err != unix.EAGAIN
-	})
-	clear(s.riov)
+// readv tries to read; only a read that has something keeps its buffers.
+func (r *kernelReader) readv(fd uintptr) bool {
+	r.n = min(r.ahead, len(r.bufs))
+	offered := r.bufs[:r.n]
+	packet.GetBatch(offered, r.size)
+	r.iov = r.iov[:0]
+	for _, b := range offered {
+		back, off := b.Backing()
+		v := unix.Iovec{Base: &back[off]}
+		v.SetLen(r.size)
+		r.iov = append(r.iov, v)
+	}
+	r.got, r.err = vector(unix.SYS_READV, fd, r.iov)
+	clear(r.iov)
+	if r.got <= 0 {
+		packet.ReleaseBatch(offered)
+		r.n = 0
+	}
+	return r.err != unix.EAGAIN
+}
+
+func (s *kernelStream) ReadBatch(bufs []*packet.Buffer, size int) (int, error) {
+	r := &s.in
+	r.ahead = max(r.ahead, aheadLeast)
+	r.bufs, r.size, r.n, r.got, r.err = bufs, size, 0, 0, nil
+	err := s.raw.Read(r.try)
+	r.bufs = nil
 	switch {
-	case rerr != nil:
-		return 0, rerr
 	case err != nil:
-		return 0, os.NewSyscallError("readv", err)
-	case got == 0:
+		return 0, err
+	case r.err != nil:
+		return 0, &net.OpError{Op: "read", Net: "tcp", Source: s.LocalAddr(), Addr: s.RemoteAddr(), Err: os.NewSyscallError("readv", r.err)}
+	case r.got == 0:
 		return 0, io.EOF
 	}
-	used := (got + size - 1) / size
-	packet.ReleaseBatch(bufs[used:n])
+	used := (r.got + size - 1) / size
+	packet.ReleaseBatch(bufs[used:r.n])
 	for _, b := range bufs[:used] {
-		b.SetLen(min(got, size))
-		got -= size
+		b.SetLen(min(r.got, size))
+		r.got -= size
 	}
-	if used == n {
-		s.ahead = min(2*n, len(bufs))
+	if used == r.n {
+		r.ahead = min(2*r.n, len(bufs))
 	} else {
-		s.ahead = used + 1
+		r.ahead = used + 1
 	}
 	return used, nil
 }
 
+// kernelWriter is a write under way.
+type kernelWriter struct {
+	try  func(fd uintptr) (done bool)
+	iov  []unix.Iovec
+	left []unix.Iovec // the part of iov that is not written
+	err  error
+}
+
+// writev writes as much as goes.
+func (w *kernelWriter) writev(fd uintptr) bool {
+	for len(w.left) > 0 {
+		var n int
+		if n, w.err = vector(unix.SYS_WRITEV, fd, w.left); w.err != nil {
+			return w.err != unix.EAGAIN
+		}
+		w.left = advance(w.left, n)
+	}
+	return true
+}
+
 func (s *kernelStream) WriteBatch(pkts []*packet.Buffer) error {
 	defer packet.ReleaseBatch(pkts)
-	s.wiov = s.wiov[:0]
+	w := &s.out
+	w.iov, w.err = w.iov[:0], nil
 	for _, b := range pkts {
 		if p := b.Bytes(); len(p) > 0 {
 			v := unix.Iovec{Base: &p[0]}
 			v.SetLen(len(p))
-			s.wiov = append(s.wiov, v)
+			w.iov = append(w.iov, v)
 		}
 	}
-	left := s.wiov
-	var err error
-	werr := s.raw.Write(func(fd uintptr) bool {
-		for len(left) > 0 {
-			var n int
-			if n, err = vector(unix.SYS_WRITEV, fd, left); err != nil {
-				return err != unix.EAGAIN
-			}
-			left = advance(left, n)
-		}
-		return true
-	})
+	w.left = w.iov
+	err := s.raw.Write(w.try)
 	runtime.KeepAlive(pkts)
-	clear(s.wiov)
-	if werr != nil {
-		return werr
+	clear(w.iov)
+	w.left = nil
+	if err == nil && w.err != nil {
+		err = &net.OpError{Op: "write", Net: "tcp", Source: s.LocalAddr(), Addr: s.RemoteAddr(), Err: os.NewSyscallError("writev", w.err)}
 	}
-	return os.NewSyscallError("writev", err)
+	return err
 }
 
 // vector calls readv or writev, which on a non-blocking socket never wait.

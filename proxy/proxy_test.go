@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
-	"golang.org/x/net/nettest"
 
 	"o7gw/o7s/layer"
 	"o7gw/o7s/qos"
@@ -126,37 +125,6 @@ func dialTCP(t testing.TB, addr string) *net.TCPConn {
 		t.Fatal(err)
 	}
 	return c.(*net.TCPConn)
-}
-
-func TestConn(t *testing.T) {
-	client, server := proxytest.Pair(t, "conn")
-	accepted := make(chan *proxy.Conn)
-	serve(t, server, "conn", func(in *proxy.Incoming) {
-		c, err := in.AcceptTCP()
-		if err != nil {
-			t.Error(err)
-		}
-		accepted <- c
-	})
-	d := &proxy.Dialer{Stack: client}
-	nettest.TestConn(t, func() (c1, c2 net.Conn, stop func(), err error) {
-		a, err := d.DialTCP(t.Context(), "conn", qos.Spec{}, session.Request{})
-		if err != nil {
-			return nil, nil, nil, err
-		}
-		b := <-accepted
-		a.Flow().SetLinger(time.Second)
-		b.Flow().SetLinger(time.Second)
-		return a, b, func() {
-			done := make(chan struct{})
-			go func() {
-				a.Close()
-				close(done)
-			}()
-			b.Close()
-			<-done
-		}, nil
-	})
 }
 
 // TestHalfClose: each direction of a connection ends on its own, through two

@@ -15,8 +15,8 @@ func batched(a Stream) side {
 	case side:
 		return c
 	case *net.TCPConn:
-		if raw, err := c.SyscallConn(); err == nil {
-			return &kernelStream{TCPConn: c, raw: raw}
+		if s, err := newKernelStream(c); err == nil {
+			return s
 		}
 	case batchStream:
 		return foreignStream{c}
