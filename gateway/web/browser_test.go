@@ -6,16 +6,19 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"o7gw/gateway/web/browsertest"
 )
 
 // TestBrowser: the page in a real browser shows what the gateway does, goes on
 // showing it, asks nobody else, and takes names from the network for text.
 func TestBrowser(t *testing.T) {
-	c := browse(t)
+	t.Parallel()
+	c := browsertest.Start(t)
 	g := newFake(t)
 	s := serve(t, Defaults(), g)
-	c.open("http://" + s.Addr().String() + "/")
-	c.until("document.getElementById('link').dataset.state === 'live'")
+	c.Open("http://" + s.Addr().String() + "/")
+	c.Until("document.getElementById('link').dataset.state === 'live'")
 
 	for what, expression := range map[string]string{
 		"objects":             `document.querySelectorAll('#objects tbody tr').length === 4`,
@@ -33,42 +36,42 @@ func TestBrowser(t *testing.T) {
 		"nothing of it ran":   `window.owned === undefined && document.images.length === 1 && document.scripts.length === 1`,
 	} {
 		t.Log(what)
-		c.until(expression)
+		c.Until(expression)
 	}
 
 	// The plot: more points as time goes on, and those of the traffic.
-	c.until(`document.getElementById('reading').textContent.includes('bit/s in')`)
-	before := c.eval(`document.getElementById('plot').toDataURL()`).(string)
+	c.Until(`document.getElementById('reading').textContent.includes('bit/s in')`)
+	before := c.Eval(`document.getElementById('plot').toDataURL()`).(string)
 	g.traffic(1 << 20)
-	c.until(fmt.Sprintf(`document.getElementById('plot').toDataURL() !== %q`, before))
-	c.until(`/[MG]bit\/s in/.test(document.getElementById('plot').getAttribute('aria-label'))`)
-	c.until(`document.querySelector('#objects .spark polyline').getAttribute('points').split(' ').length > 2`)
+	c.Until(fmt.Sprintf(`document.getElementById('plot').toDataURL() !== %q`, before))
+	c.Until(`/[MG]bit\/s in/.test(document.getElementById('plot').getAttribute('aria-label'))`)
+	c.Until(`document.querySelector('#objects .spark polyline').getAttribute('points').split(' ').length > 2`)
 
 	// The filter, and an object of one's own in the plot.
-	c.eval(`{ const f = document.getElementById('filter'); f.value = '192.0.2.9'; f.dispatchEvent(new Event('input')) }`)
-	c.until(`document.querySelectorAll('#sessions tbody tr').length === 1 && document.getElementById('shown').textContent === '1 of 3'`)
-	c.eval(`{ const o = document.getElementById('of'); o.value = 'expose web'; o.dispatchEvent(new Event('change')) }`)
-	c.until(`document.getElementById('plot').getAttribute('aria-label').includes('expose web')`)
+	c.Eval(`{ const f = document.getElementById('filter'); f.value = '192.0.2.9'; f.dispatchEvent(new Event('input')) }`)
+	c.Until(`document.querySelectorAll('#sessions tbody tr').length === 1 && document.getElementById('shown').textContent === '1 of 3'`)
+	c.Eval(`{ const o = document.getElementById('of'); o.value = 'expose web'; o.dispatchEvent(new Event('change')) }`)
+	c.Until(`document.getElementById('plot').getAttribute('aria-label').includes('expose web')`)
 
 	// A telephone, and the dark.
-	light := c.eval(`getComputedStyle(document.body).backgroundColor`)
-	c.call("Emulation.setDeviceMetricsOverride", map[string]any{"width": 390, "height": 844, "deviceScaleFactor": 3, "mobile": true}, nil)
-	c.call("Emulation.setEmulatedMedia", map[string]any{"features": []map[string]string{{"name": "prefers-color-scheme", "value": "dark"}}}, nil)
-	c.until(`document.scrollingElement.scrollWidth <= 390`)
-	if dark := c.eval(`getComputedStyle(document.body).backgroundColor`); dark == light {
+	light := c.Eval(`getComputedStyle(document.body).backgroundColor`)
+	c.Call("Emulation.setDeviceMetricsOverride", map[string]any{"width": 390, "height": 844, "deviceScaleFactor": 3, "mobile": true}, nil)
+	c.Call("Emulation.setEmulatedMedia", map[string]any{"features": []map[string]string{{"name": "prefers-color-scheme", "value": "dark"}}}, nil)
+	c.Until(`document.scrollingElement.scrollWidth <= 390`)
+	if dark := c.Eval(`getComputedStyle(document.body).backgroundColor`); dark == light {
 		t.Errorf("the background is %v in the dark, too", dark)
 	}
 
 	// Another gateway in the same place: the page comes back by itself.
 	address := s.Addr().String()
 	s.Close()
-	c.until("document.getElementById('link').dataset.state === 'lost'")
-	if wrong := withoutRefused(c.complaints()); len(wrong) > 0 {
+	c.Until("document.getElementById('link').dataset.state === 'lost'")
+	if wrong := withoutRefused(c.Complaints()); len(wrong) > 0 {
 		t.Errorf("the console says\n%s", strings.Join(wrong, "\n"))
 	}
 	serve(t, at(address), g)
-	c.until("document.getElementById('link').dataset.state === 'live'")
-	for _, u := range c.requests() {
+	c.Until("document.getElementById('link').dataset.state === 'live'")
+	for _, u := range c.Requests() {
 		if !strings.HasPrefix(u, "http://"+address+"/") && u != "about:blank" {
 			t.Errorf("the page asked for %s", u)
 		}
@@ -88,21 +91,22 @@ func withoutRefused(list []string) (rest []string) {
 // TestBrowserToken: the token in the address opens the page, disappears from
 // there, and the cookie goes on.
 func TestBrowserToken(t *testing.T) {
-	c := browse(t)
+	t.Parallel()
+	c := browsertest.Start(t)
 	cfg := Defaults()
 	cfg.Token = secret
 	s := serve(t, cfg, newFake(t))
 	base := "http://" + s.Addr().String() + "/"
-	c.open(base)
-	c.until("document.body.innerText.includes('needs its token')")
-	c.open(base + "?token=" + secret)
-	c.until("document.getElementById('link')?.dataset.state === 'live'")
-	if at := c.eval("location.href"); at != base {
+	c.Open(base)
+	c.Until("document.body.innerText.includes('needs its token')")
+	c.Open(base + "?token=" + secret)
+	c.Until("document.getElementById('link')?.dataset.state === 'live'")
+	if at := c.Eval("location.href"); at != base {
 		t.Errorf("the address is %v", at)
 	}
-	if cookie := c.eval("document.cookie"); cookie != "" {
+	if cookie := c.Eval("document.cookie"); cookie != "" {
 		t.Errorf("scripts see the cookie %v", cookie)
 	}
-	c.open(base)
-	c.until("document.getElementById('link')?.dataset.state === 'live'")
+	c.Open(base)
+	c.Until("document.getElementById('link')?.dataset.state === 'live'")
 }
