@@ -68,6 +68,7 @@ func closeBoth(a, b *proxy.Conn) {
 }
 
 func TestConn(t *testing.T) {
+	t.Parallel()
 	c := newConns(t)
 	nettest.TestConn(t, func() (net.Conn, net.Conn, func(), error) {
 		a, b := c.pair(t)
@@ -102,6 +103,7 @@ func flows(t *testing.T, s proxytest.Stack, name string) <-chan *o7s.Flow {
 
 // TestPlainConn: a flow without the session protocol is a stream as well.
 func TestPlainConn(t *testing.T) {
+	t.Parallel()
 	client, server := proxytest.Pair(t, "plain")
 	accepted := flows(t, server, "plain")
 	d := &proxy.Dialer{Stack: client}

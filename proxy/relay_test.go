@@ -86,6 +86,7 @@ func TestBothWays(t *testing.T) {
 // TestSlowReader: a server that takes nothing holds back the client, and all of it
 // arrives once the server reads.
 func TestSlowReader(t *testing.T) {
+	t.Parallel()
 	client, server := proxytest.PairMTU(t, 1500, "svc")
 	read := make(chan struct{})
 	sum := make(chan [32]byte, 1)
