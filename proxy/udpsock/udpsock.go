@@ -30,6 +30,8 @@ type Socket struct {
 	six       bool // of IPv6, which also carries IPv4
 	asked     bool // TellLocal
 
+	whole atomic.Bool // the kernel does not cut messages for this socket
+
 	got     []proxy.Datagram // of the last Read
 	locals  []netip.Addr
 	dropped atomic.Uint64
@@ -143,15 +145,20 @@ func (s *Socket) WriteFrom(local netip.Addr, d []proxy.Datagram) (last error) {
 	out := outlets.Get().(*outlet)
 	for rest := d; len(rest) > 0; {
 		n := min(len(rest), slots)
-		out.fill(s, local, rest[:n])
-		err := s.raw.Write(func(fd uintptr) bool {
-			lost, err := out.send(fd, n)
-			s.dropped.Add(uint64(lost))
-			if err != nil {
-				last = err
-			}
+		msgs := out.fill(s, local, rest[:n])
+		var lost int
+		var cut bool
+		var err error
+		if werr := s.raw.Write(func(fd uintptr) bool {
+			lost, cut, err = out.send(fd, msgs)
 			return true
-		})
+		}); werr != nil {
+			lost, err = n, werr
+		}
+		if cut {
+			s.whole.Store(true)
+		}
+		s.dropped.Add(uint64(lost))
 		if err != nil {
 			last = err
 		}
