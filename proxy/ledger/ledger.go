@@ -7,6 +7,7 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"log/slog"
@@ -117,7 +118,7 @@ func (s *Session) Close(reason error) {
 }
 
 func (i *Info) attrs() []any {
-	return []any{"protocol", i.Proto, "source", i.Source, "peer", i.Peer, "target", i.Target, "service", i.Service}
+	return []any{"protocol", i.protocol(), "source", i.Source, "peer", i.Peer, "target", i.Target, "service", i.Service}
 }
 
 // Refused enters a session that did not come about: refused by a rule or a
@@ -135,6 +136,14 @@ func (b *Book) Refused(i Info, why error) {
 	if b.log.Enabled(context.Background(), slog.LevelDebug) {
 		b.log.Debug("session refused", append(i.attrs(), "reason", why)...)
 	}
+}
+
+// protocol names the transport protocol, "" if that is not known yet.
+func (i *Info) protocol() string {
+	if i.Proto == 0 {
+		return ""
+	}
+	return i.Proto.String()
 }
 
 func (i *Info) describe() string {
@@ -213,10 +222,10 @@ func (b *Book) Snapshot(max int) Snapshot {
 	s.Total, s.Refused, s.Failed = b.total.Load(), b.refused.Load(), b.failed.Load()
 	s.RxPackets, s.RxBytes = sum.rxPackets.Load(), sum.rxBytes.Load()
 	s.TxPackets, s.TxBytes = sum.txPackets.Load(), sum.txBytes.Load()
-	slices.SortFunc(list, func(a, b *Session) int { return int(int64(b.number - a.number)) })
+	slices.SortFunc(list, func(a, b *Session) int { return cmp.Compare(b.number, a.number) })
 	for _, o := range list[:min(max, len(list))] {
 		s.Sessions = append(s.Sessions, Entry{
-			Proto: o.info.Proto.String(), Peer: o.info.Peer, Source: o.info.Source, Target: o.info.Target, Service: o.info.Service,
+			Proto: o.info.protocol(), Peer: o.info.Peer, Source: o.info.Source, Target: o.info.Target, Service: o.info.Service,
 			Age: now.Sub(o.since), RxBytes: o.count.rxBytes.Load(), TxBytes: o.count.txBytes.Load(),
 		})
 	}
