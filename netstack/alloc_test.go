@@ -50,6 +50,9 @@ func udpPath(t testing.TB) (in, out func()) {
 }
 
 func TestNoAllocation(t *testing.T) {
+	if RaceEnabled {
+		t.Skip("the race detector allocates")
+	}
 	in, out := udpPath(t)
 	for name, f := range map[string]func(){"from the device": in, "to the device": out} {
 		f()

@@ -119,7 +119,7 @@ func TestHalfClose(t *testing.T) {
 // TestGigabyte: a gigabyte each way at the same time arrives as it was sent.
 func TestGigabyte(t *testing.T) {
 	size := 1 << 30
-	if testing.Short() || raceEnabled {
+	if testing.Short() || netstack.RaceEnabled {
 		size >>= 5
 	}
 	_, conns := accepting(t)
@@ -298,7 +298,7 @@ func TestIdleMemory(t *testing.T) {
 		t.Errorf("%+v", st)
 	}
 	t.Logf("%d bytes per idle connection", each)
-	if each > 20<<10 && !raceEnabled {
+	if each > 20<<10 && !netstack.RaceEnabled {
 		t.Errorf("%d bytes per idle connection", each)
 	}
 }

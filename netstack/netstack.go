@@ -155,9 +155,10 @@ const (
 	// finWait is how long a half-closed connection of nobody waits for its
 	// other half.
 	finWait = 60 * time.Second
-	// maxRetries bounds the repetitions of data that nobody acknowledges:
-	// three minutes in all.
+	// maxRetries and maxRTO bound the repetitions of data that nobody
+	// acknowledges: four minutes in all.
 	maxRetries = 10
+	maxRTO     = 30 * time.Second
 	// maxBuffer is the limit of the automatic tuning of socket buffers, bytes.
 	maxBuffer = 4 << 20
 	// firstBuffer is where it begins, bytes. What is not used costs nothing.
@@ -186,6 +187,7 @@ func newStack(cfg Config, clock tcpip.Clock) (*Stack, error) {
 	if err := s.configure(); err != nil {
 		s.cancel()
 		s.stack.Destroy()
+		s.out.close()
 		return nil, err
 	}
 	s.wg.Go(s.read)
@@ -198,8 +200,8 @@ func (s *Stack) configure() error {
 	wait, fin := tcpip.TCPTimeWaitTimeoutOption(timeWait), tcpip.TCPLingerTimeoutOption(finWait)
 	send := tcpip.TCPSendBufferSizeRangeOption{Min: tcp.MinBufferSize, Default: firstBuffer, Max: maxBuffer}
 	receive := tcpip.TCPReceiveBufferSizeRangeOption{Min: tcp.MinBufferSize, Default: firstBuffer, Max: maxBuffer}
-	retries := tcpip.TCPMaxRetriesOption(maxRetries)
-	for _, opt := range []tcpip.SettableTransportProtocolOption{&sack, &moderate, &wait, &fin, &send, &receive, &retries} {
+	retries, rto := tcpip.TCPMaxRetriesOption(maxRetries), tcpip.TCPMaxRTOOption(maxRTO)
+	for _, opt := range []tcpip.SettableTransportProtocolOption{&sack, &moderate, &wait, &fin, &send, &receive, &retries, &rto} {
 		if err := s.stack.SetTransportProtocolOption(tcp.ProtocolNumber, opt); err != nil {
 			return fmt.Errorf("configure TCP: %v", err)
 		}
@@ -241,6 +243,7 @@ func (s *Stack) Close() error {
 		s.stack.Close()
 		s.stack.Wait()
 		s.stack.Destroy()
+		s.out.close()
 	})
 	return nil
 }

@@ -86,6 +86,9 @@ func begin(t testing.TB, cfg netstack.Config) *world {
 	if err := dev.SetAddrs([]netip.Prefix{netip.MustParsePrefix("10.9.0.1/24"), netip.MustParsePrefix("fd00:9::1/64")}); err != nil {
 		t.Fatal(err)
 	}
+	for tentative() { // the kernel completes the address when it gets round to it
+		time.Sleep(time.Millisecond)
+	}
 	for _, p := range []string{"198.18.0.0/15", "fd00:18::/64"} {
 		if err := dev.AddRoute(netip.MustParsePrefix(p)); err != nil {
 			t.Fatal(err)
@@ -106,6 +109,19 @@ func begin(t testing.TB, cfg netstack.Config) *world {
 		s.Close()
 	})
 	return w
+}
+
+// tentative reports whether the kernel does not use an IPv6 address yet.
+func tentative() bool {
+	addrs, _ := os.ReadFile("/proc/net/if_inet6")
+	for line := range strings.Lines(string(addrs)) {
+		f := strings.Fields(line)
+		flags, err := strconv.ParseUint(f[4], 16, 32)
+		if err == nil && flags&syscall.IFA_F_TENTATIVE != 0 {
+			return true
+		}
+	}
+	return false
 }
 
 func both(t *testing.T, f func(t *testing.T, dst netip.Addr)) {

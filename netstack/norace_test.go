@@ -2,6 +2,7 @@
 
 //go:build !race
 
-package netstack_test
+package netstack
 
-const raceEnabled = false
+// RaceEnabled tells tests of memory that the race detector adds to it.
+const RaceEnabled = false

@@ -13,26 +13,64 @@ import (
 // batches, less than the caches and pools hold.
 const queueMost = 4 << 20
 
+// turns is how many batches one goroutine writes for others before it hands
+// that over: its own connections wait meanwhile.
+const turns = 8
+
 // output collects packets for the device. Who finds it idle writes at once,
 // and what others add meanwhile, too; so an idle device has no extra hop, and
-// a busy one gets batches.
+// a busy one gets batches. If there is no end of that, a goroutine takes over.
 type output struct {
 	mu      sync.Mutex
 	room    sync.Cond // queue became shorter
+	over    sync.Cond // handed or closed became true
 	queue   []*packet.Buffer
 	queued  int // bytes
 	spare   []*packet.Buffer
-	writing bool
+	writing bool // somebody writes until the queue is empty
+	handed  bool // it shall be the goroutine
+	closed  bool
 
 	w Writer // used by whoever is writing
+
+	wg sync.WaitGroup
 
 	packets, bytes, dropped atomic.Uint64
 }
 
 func newOutput(w Writer) *output {
 	o := &output{w: w}
-	o.room.L = &o.mu
+	o.room.L, o.over.L = &o.mu, &o.mu
+	o.wg.Go(o.relieve)
 	return o
+}
+
+// relieve writes when somebody has written enough for others.
+func (o *output) relieve() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for {
+		for !o.handed && !o.closed {
+			o.over.Wait()
+		}
+		if !o.handed {
+			return
+		}
+		o.handed = false
+		for len(o.queue) > 0 {
+			o.writeLocked()
+		}
+		o.writing = false
+	}
+}
+
+// close ends the goroutine. What is sent later is still written.
+func (o *output) close() {
+	o.mu.Lock()
+	o.closed = true
+	o.over.Signal()
+	o.mu.Unlock()
+	o.wg.Wait()
 }
 
 // send sends packets; it takes the buffers, not the slice. If too much waits
@@ -54,8 +92,15 @@ func (o *output) send(pkts []*packet.Buffer, wait bool) {
 	}
 	o.queue = append(o.queue, pkts...)
 	o.queued += bytes
-	for !o.writing && len(o.queue) > 0 {
-		o.writeLocked()
+	if !o.writing {
+		o.writing = true
+		for n := 0; len(o.queue) > 0 && (n < turns || o.closed); n++ {
+			o.writeLocked()
+		}
+		if o.writing = len(o.queue) > 0; o.writing {
+			o.handed = true
+			o.over.Signal()
+		}
 	}
 	o.mu.Unlock()
 	o.packets.Add(uint64(len(pkts)))
@@ -66,11 +111,9 @@ func (o *output) send(pkts []*packet.Buffer, wait bool) {
 func (o *output) writeLocked() {
 	batch := o.queue
 	o.queue, o.spare, o.queued = o.spare[:0], nil, 0
-	o.writing = true
 	o.room.Broadcast()
 	o.mu.Unlock()
 	o.w.Write(batch)
 	o.mu.Lock()
-	o.writing = false
 	o.spare = batch[:0]
 }

@@ -4,6 +4,7 @@ package netstack
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"io"
 	"net/netip"
@@ -317,4 +318,68 @@ func TestFinish(t *testing.T) {
 		t.Errorf("%q, %v", got, err)
 	}
 	c.Reset()
+}
+
+// TestVanishedWithData: data that nobody acknowledges ends the connection, too.
+func TestVanishedWithData(t *testing.T) {
+	clock := faketime.NewManualClock()
+	_, d, requests, end := held(t, Limits{}, clock)
+	defer close(end)
+	d.put(tcpPacket(from4, to4, 100, 0, syn, nil))
+	c, _ := connect(t, d, <-requests)
+	defer c.Close()
+	if _, err := c.Write([]byte("hello")); err != nil {
+		t.Fatal(err)
+	}
+	read := make(chan error, 1)
+	go func() {
+		_, err := c.Read(make([]byte, 1))
+		read <- err
+	}()
+	for range 300 { // timers set timers: small steps
+		clock.Advance(time.Second)
+	}
+	if err := <-read; !errors.Is(err, syscall.ETIMEDOUT) {
+		t.Errorf("the reader sees %v", err)
+	}
+	if n := len(d.out); n < 5 || n > maxRetries+2 {
+		t.Errorf("sent %d times", n)
+	}
+}
+
+// TestSmallPath: a router that says that packets are too big gets smaller ones.
+func TestSmallPath(t *testing.T) {
+	const small = 600
+	_, d, requests, end := held(t, Limits{}, tcpip.NewStdClock())
+	defer close(end)
+	p := tcpPacket(from4, to4, 100, 0, syn, nil)
+	p = append(p, 2, 4, 1400>>8, 1400&255) // maximum segment size
+	p[3] += 4
+	p[20+12] = 6 << 4
+	binary.BigEndian.PutUint16(p[10:], 0)
+	binary.BigEndian.PutUint16(p[10:], ^fold(sum(p[:20], 0)))
+	binary.BigEndian.PutUint16(p[36:], 0)
+	binary.BigEndian.PutUint16(p[36:], ^fold(sum(p[20:], pseudo(client4, served4, protoTCP, 24))))
+	d.put(p)
+	c, _ := connect(t, d, <-requests)
+	defer c.Reset()
+	if _, err := c.Write(make([]byte, 1300)); err != nil {
+		t.Fatal(err)
+	}
+	big := d.next(t)
+	if len(big) <= small {
+		t.Fatalf("first %d bytes", len(big))
+	}
+	e := make([]byte, 20+icmpLen, 100)
+	putIP(e, netip.MustParseAddr("10.0.0.254"), served4, protoICMP4, 0, icmpLen+28)
+	e[20], e[21] = unreachable4, fragmentationNeeded4
+	binary.BigEndian.PutUint16(e[26:], small)
+	e = append(e, big[:28]...)
+	binary.BigEndian.PutUint16(e[22:], ^fold(sum(e[20:], 0)))
+	d.put(e)
+	for {
+		if next := d.next(t); len(next) <= small {
+			break
+		}
+	}
 }

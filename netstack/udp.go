@@ -24,8 +24,10 @@ func (r *reader) datagram(h *ipHeader, b *packet.Buffer) (kept bool) {
 	if len(p) >= udpLen {
 		n = int(binary.BigEndian.Uint16(p[4:]))
 	}
-	if n < udpLen || n > len(p) || h.v6 && p[6] == 0 && p[7] == 0 ||
-		(p[6] != 0 || p[7] != 0) && !checked(h, p[:n]) {
+	// 0 is "no checksum" in IPv4. In IPv6 it is what the library that reads the
+	// device makes of the sum 0xffff.
+	none := n >= udpLen && !h.v6 && p[6] == 0 && p[7] == 0
+	if n < udpLen || n > len(p) || !none && !checked(h, p[:n]) {
 		r.malformed.Add(1)
 		return false
 	}
