@@ -103,7 +103,11 @@ func (t *tap) hardwareAddr() (uint64, error) {
 	return mac, nil
 }
 
-// setMTU sets the MTU, in bytes.
+// queueLen is how many frames wait for the reader: 20 ms of 100 000 frames/s,
+// which it may be off the processor.
+const queueLen = 2000
+
+// setMTU sets the MTU, in bytes, and the length of the queue.
 func (t *tap) setMTU(mtu int) error {
 	link, err := netlink.LinkByName(t.name)
 	if err != nil {
@@ -111,6 +115,9 @@ func (t *tap) setMTU(mtu int) error {
 	}
 	if err := netlink.LinkSetMTU(link, mtu); err != nil {
 		return fmt.Errorf("set MTU %d of %s: %w", mtu, t.name, err)
+	}
+	if err := netlink.LinkSetTxQLen(link, queueLen); err != nil {
+		return fmt.Errorf("set queue length of %s: %w", t.name, err)
 	}
 	return nil
 }
