@@ -6,11 +6,13 @@ package segment
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -377,14 +379,33 @@ func TestDevice(t *testing.T) {
 	}
 }
 
-// An interface that the administrator made to last is used, and stays.
+// An interface that the administrator made to last is used, without a capability if
+// it is ready, and stays.
 func TestLastingDevice(t *testing.T) {
 	needRoot(t)
 	run(t, "ip tuntap add mode tap name seg-lasts")
 	defer run(t, "ip link del seg-lasts")
+	run(t, "ip link set seg-lasts up")
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var caps [2]unix.CapUserData
+	if err := unix.Capget(&head, &caps[0]); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := unix.Capset(&head, &caps[0]); err != nil {
+			t.Fatal(err)
+		}
+	}()
+	none := caps
+	none[0].Effective, none[1].Effective = 0, 0
 	c := newCluster(t, 1, 0)
 	cfg := hub(0)
 	cfg.Device = "seg-lasts"
+	if err := unix.Capset(&head, &none[0]); err != nil {
+		t.Fatal(err)
+	}
 	for range 2 {
 		s := New(cfg, stackNet{c.nodes[0].Stack()}, slog.New(slog.DiscardHandler))
 		if err := s.Start(t.Context()); err != nil {
@@ -396,6 +417,11 @@ func TestLastingDevice(t *testing.T) {
 		if _, err := net.InterfaceByName("seg-lasts"); err != nil {
 			t.Fatal("the interface is gone")
 		}
+	}
+	cfg.Device = "seg-other"
+	s := New(cfg, stackNet{c.nodes[0].Stack()}, slog.New(slog.DiscardHandler))
+	if err := s.Start(t.Context()); !errors.Is(err, unix.EPERM) {
+		t.Errorf("a new interface: %v", err)
 	}
 }
 

@@ -7,6 +7,7 @@ package segment
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"syscall"
@@ -107,16 +108,19 @@ func (t *tap) hardwareAddr() (uint64, error) {
 // which it may be off the processor.
 const queueLen = 2000
 
-// setMTU sets the MTU, in bytes, and the length of the queue.
+// setMTU sets the MTU, in bytes, and the length of the queue. What is so already
+// is not touched: a lasting interface of an unprivileged user has been prepared.
 func (t *tap) setMTU(mtu int) error {
 	link, err := netlink.LinkByName(t.name)
 	if err != nil {
 		return fmt.Errorf("find interface %s: %w", t.name, err)
 	}
-	if err := netlink.LinkSetMTU(link, mtu); err != nil {
-		return fmt.Errorf("set MTU %d of %s: %w", mtu, t.name, err)
+	if link.Attrs().MTU != mtu {
+		if err := netlink.LinkSetMTU(link, mtu); err != nil {
+			return fmt.Errorf("set MTU %d of %s: %w", mtu, t.name, err)
+		}
 	}
-	if err := netlink.LinkSetTxQLen(link, queueLen); err != nil {
+	if err := netlink.LinkSetTxQLen(link, queueLen); err != nil && !errors.Is(err, unix.EPERM) {
 		return fmt.Errorf("set queue length of %s: %w", t.name, err)
 	}
 	return nil
@@ -133,6 +137,9 @@ func (t *tap) up(addrs []netip.Prefix) error {
 		if err := netlink.AddrReplace(link, &netlink.Addr{IPNet: ipNet(a)}); err != nil {
 			return fmt.Errorf("add address %s to %s: %w", a, t.name, err)
 		}
+	}
+	if link.Attrs().Flags&net.FlagUp != 0 {
+		return nil
 	}
 	if err := netlink.LinkSetUp(link); err != nil {
 		return fmt.Errorf("bring %s up: %w", t.name, err)
