@@ -13,7 +13,7 @@ import (
 // BenchmarkAnswer is one query without the socket.
 func BenchmarkAnswer(b *testing.B) {
 	s := serve(b, having("web"), nil)
-	s.guard.rate, s.guard.burst = 1e12, 1e12
+	limit(s, func(l *limits) { l.rate, l.burst = 1e12, 1e12 })
 	m := new(dns.Msg)
 	m.SetQuestion("web.o7s.", dns.TypeA)
 	m.SetEdns0(1232, false)
@@ -31,7 +31,7 @@ func BenchmarkAnswer(b *testing.B) {
 // two cores.
 func BenchmarkUDP(b *testing.B) {
 	s := serve(b, having("web"), nil)
-	s.guard.rate, s.guard.burst = 1e12, 1e12
+	limit(s, func(l *limits) { l.rate, l.burst = 1e12, 1e12 })
 	c, err := net.Dial("udp", s.Addrs()[0].String())
 	if err != nil {
 		b.Fatal(err)

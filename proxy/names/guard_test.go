@@ -90,7 +90,7 @@ func TestWaiting(t *testing.T) {
 // A client above its rate: silence or "ask over TCP" by UDP, REFUSED by TCP.
 func TestFlood(t *testing.T) {
 	s := serve(t, nil, nil)
-	s.guard.rate, s.guard.burst = 0, 3
+	limit(s, func(l *limits) { l.rate, l.burst = 0, 3 })
 	m := new(dns.Msg)
 	m.SetQuestion("web.o7s.", dns.TypeA)
 	query, _ := m.Pack()
@@ -125,7 +125,7 @@ func TestHangingLayers(t *testing.T) {
 	l := having("web")
 	l.gate = make(chan struct{})
 	s := serve(t, l, nil)
-	s.guard.waiting, s.guard.allWait = 8, 12
+	limit(s, func(l *limits) { l.waiting, l.allWait = 8, 12 })
 	c, err := net.Dial("udp", s.Addrs()[0].String())
 	if err != nil {
 		t.Fatal(err)
@@ -166,9 +166,7 @@ func TestHangingLayers(t *testing.T) {
 // One client opens connections and says nothing.
 func TestIdleConnections(t *testing.T) {
 	s := serve(t, nil, nil)
-	s.guard.mu.Lock()
-	s.guard.conns = 10
-	s.guard.mu.Unlock()
+	limit(s, func(l *limits) { l.conns = 10 })
 	for range 30 {
 		c, err := net.Dial("tcp", s.Addrs()[0].String())
 		if err != nil {
@@ -189,7 +187,7 @@ func TestIdleConnections(t *testing.T) {
 // bounded, and a name in use keeps its address.
 func TestManyNames(t *testing.T) {
 	s := serve(t, nil, func(c *Config) { c.Max = 12000 })
-	s.guard.rate = 1e9
+	limit(s, func(l *limits) { l.rate = 1e9 })
 	m := new(dns.Msg)
 	m.SetQuestion("web.o7s.", dns.TypeA)
 	query, _ := m.Pack()

@@ -74,8 +74,9 @@ func (l *layers) times(service string) int {
 	return l.asked[service]
 }
 
-// serve starts a server on loopback; change may alter its configuration.
-func serve(t testing.TB, l *layers, change func(*Config)) *Server {
+// serve starts a server on loopback; change may alter its configuration, prepare
+// the server before it starts.
+func serve(t testing.TB, l *layers, change func(*Config), prepare ...func(*Server)) *Server {
 	t.Helper()
 	cfg := Defaults()
 	cfg.Listen = []netip.AddrPort{loopback}
@@ -91,11 +92,28 @@ func serve(t testing.TB, l *layers, change func(*Config)) *Server {
 		known = l.known
 	}
 	s := New(cfg, pool, known, nil, quiet)
+	for _, f := range prepare {
+		f(s)
+	}
 	if err := s.Start(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close() })
 	return s
+}
+
+// limit changes the limits of a server.
+func limit(s *Server, change func(*limits)) {
+	s.guard.mu.Lock()
+	defer s.guard.mu.Unlock()
+	change(&s.guard.limits)
+}
+
+// waits returns how many queries wait.
+func waits(s *Server) int {
+	s.guard.mu.Lock()
+	defer s.guard.mu.Unlock()
+	return s.guard.waits
 }
 
 // ask asks a server for a name with an ordinary client.
@@ -132,13 +150,16 @@ func short(m *dns.Msg) string {
 // upstreamServer is a DNS server of the world outside; handle answers.
 func upstreamServer(t testing.TB, handle dns.HandlerFunc) netip.AddrPort {
 	t.Helper()
-	pc, err := net.ListenPacket("udp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := net.Listen("tcp4", pc.LocalAddr().String())
-	if err != nil {
-		t.Fatal(err)
+	var pc net.PacketConn
+	var l net.Listener
+	for l == nil { // until a port is free for both
+		var err error
+		if pc, err = net.ListenPacket("udp4", "127.0.0.1:0"); err != nil {
+			t.Fatal(err)
+		}
+		if l, err = net.Listen("tcp4", pc.LocalAddr().String()); err != nil {
+			pc.Close()
+		}
 	}
 	for _, s := range []*dns.Server{{PacketConn: pc, Handler: handle}, {Listener: l, Handler: handle}} {
 		started, ended := make(chan struct{}), make(chan struct{})

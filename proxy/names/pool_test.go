@@ -260,19 +260,19 @@ func TestPoolProperties(t *testing.T) {
 		}
 		c := clock{time.Unix(0, 0)}
 		c.set(p)
-		type use struct {
+		type usage struct {
 			name  string
 			until time.Time
 		}
-		told := map[netip.Addr]use{}
+		told := map[netip.Addr]usage{}
 		held := map[string]int{}
 		name := rapid.SampledFrom(strings.Split("abcdefghijklmnopqrstuvwxyz", ""))
 		who := rapid.SampledFrom([]netip.Addr{{}, netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")})
-		use1 := func(a netip.Addr, n string) {
-			if u, ok := told[a]; ok && u.name != n && (c.Before(u.until) || held[u.name] > 0) {
+		use := func(a netip.Addr, n string) {
+			if u, ok := told[a]; ok && u.name != n && c.Before(u.until) {
 				t.Fatalf("%v stands for %s, was told for %s, which may be in use", a, n, u.name)
 			}
-			told[a] = use{n, c.Add(p.keep)}
+			told[a] = usage{n, c.Add(p.keep)}
 		}
 		t.Repeat(map[string]func(*rapid.T){
 			"assign": func(t *rapid.T) {
@@ -286,17 +286,15 @@ func TestPoolProperties(t *testing.T) {
 					if !p.Contains(a) || last < reserved || last == 15 {
 						t.Fatalf("%s has %v", n, a)
 					}
-					use1(a, n)
+					use(a, n)
 				}
 			},
 			"lookup": func(t *rapid.T) {
-				for a, u := range told {
-					if n, ok := p.Lookup(a); ok {
-						use1(a, n)
-					} else if c.Before(u.until) {
-						t.Fatalf("%v is forgotten in use", a)
-					}
-					return
+				a := p.v4.at(uint64(rapid.IntRange(0, 15).Draw(t, "address")))
+				if n, ok := p.Lookup(a); ok {
+					use(a, n)
+				} else if u, ok := told[a]; ok && c.Before(u.until) {
+					t.Fatalf("%v is forgotten in use", a)
 				}
 			},
 			"hold": func(t *rapid.T) {
@@ -325,6 +323,11 @@ func TestPoolProperties(t *testing.T) {
 				for n := range held {
 					if held[n] > 0 && !p.has(n) {
 						t.Fatalf("%s is held, and gone", n)
+					}
+				}
+				for n, a := range p.byName {
+					if a.service != n || p.byAddr[a.v4] != a || p.byAddr[a.v6] != a {
+						t.Fatalf("the addresses of %s are not its own", n)
 					}
 				}
 			},

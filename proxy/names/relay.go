@@ -17,13 +17,27 @@ import (
 )
 
 const (
-	// relayLimit bounds the search for an answer; clients ask again after 5 s.
-	relayLimit = 4500 * time.Millisecond
 	// badFor is how long a server that did not answer is asked after the others.
 	badFor = 15 * time.Second
+	// failedFor is how long a question that had no answer is not asked again
+	// (RFC 9520 §3.2): one that went round a loop may come late.
+	failedFor = 2 * time.Second
+	// failuresMost bounds what is remembered of them.
+	failuresMost = 4096
 	// warnEvery bounds the log lines on a loop.
 	warnEvery = time.Minute
 )
+
+// patience is how long upstream servers are waited for.
+type patience struct {
+	tries []time.Duration // each server is asked as often as this long, over UDP
+	all   time.Duration   // bounds the search for an answer
+}
+
+// defaultPatience ends before clients, which ask again after 5 s.
+func defaultPatience() patience {
+	return patience{[]time.Duration{time.Second, 2 * time.Second}, 4500 * time.Millisecond}
+}
 
 // Control is called for each socket before it is connected, as that of a
 // net.Dialer: to mark packets that shall not come back to the gateway.
@@ -48,12 +62,15 @@ type flight struct {
 	done   chan struct{}
 	answer *dns.Msg // read only
 	err    error
+	until  time.Time // of a failure; guarded by relay.mu
 }
 
-// relay asks upstream servers. The same question is on its way once: a query
-// that comes back through somebody else waits for itself, is not sent again, and
-// ends with its time; one that comes straight back is recognised by its number.
+// relay asks upstream servers. The same question is on its way once, and not
+// again for a while if it had no answer: a query that comes back through somebody
+// else waits for itself, is not sent again, and ends with its time; one that comes
+// straight back is recognised by its number.
 type relay struct {
+	patience
 	control Control
 	log     *slog.Logger
 	blocked func(netip.Addr) bool // addresses that answers from outside may not have
@@ -61,12 +78,19 @@ type relay struct {
 	count   *counters
 	warned  atomic.Int64
 
-	mu      sync.Mutex
-	flights map[question]*flight
+	mu       sync.Mutex
+	flights  map[question]*flight // on their way, or failed just now
+	failures []failed             // the oldest first
+}
+
+// failed is a question that had no answer.
+type failed struct {
+	question
+	*flight
 }
 
 func newRelay(control Control, blocked func(netip.Addr) bool, count *counters, log *slog.Logger) *relay {
-	r := &relay{control: control, log: log, blocked: blocked, count: count, flights: map[question]*flight{}}
+	r := &relay{patience: defaultPatience(), control: control, log: log, blocked: blocked, count: count, flights: map[question]*flight{}}
 	r.list.Store(&[]*upstream{})
 	return r
 }
@@ -141,7 +165,7 @@ func (r *relay) find(ctx context.Context, q *query) (*dns.Msg, error) {
 	key := question{toLower(q.name), q.typ, q.do, q.cd}
 	r.mu.Lock()
 	f := r.flights[key]
-	if f != nil {
+	if f != nil && (f.until.IsZero() || time.Now().Before(f.until)) {
 		r.mu.Unlock()
 		if f.id.Load() == 1<<16|uint32(q.id) {
 			r.looped()
@@ -157,14 +181,31 @@ func (r *relay) find(ctx context.Context, q *query) (*dns.Msg, error) {
 	f = &flight{done: make(chan struct{})}
 	r.flights[key] = f
 	r.mu.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, relayLimit)
+	ctx, cancel := context.WithTimeout(ctx, r.all)
 	defer cancel()
 	f.answer, f.err = r.ask(ctx, q, f)
+	r.land(key, f)
+	return f.answer, f.err
+}
+
+// land ends a flight. Its failure is remembered for a while.
+func (r *relay) land(key question, f *flight) {
+	now := time.Now()
 	r.mu.Lock()
-	delete(r.flights, key)
+	for len(r.failures) > 0 && !now.Before(r.failures[0].until) {
+		if old := r.failures[0]; r.flights[old.question] == old.flight { // not asked again since
+			delete(r.flights, old.question)
+		}
+		r.failures = r.failures[1:]
+	}
+	if f.err != nil && len(r.failures) < failuresMost {
+		f.until = now.Add(failedFor)
+		r.failures = append(r.failures, failed{key, f})
+	} else {
+		delete(r.flights, key)
+	}
 	r.mu.Unlock()
 	close(f.done)
-	return f.answer, f.err
 }
 
 func (r *relay) looped() {
@@ -182,7 +223,7 @@ func (r *relay) addrs() (list []netip.AddrPort) {
 	return list
 }
 
-// ask tries the servers in order, those that failed of late last, twice.
+// ask tries the servers in order, those that failed of late last.
 func (r *relay) ask(ctx context.Context, q *query, f *flight) (answer *dns.Msg, err error) {
 	servers := slices.Clone(r.servers())
 	now := time.Now().UnixNano()
@@ -190,14 +231,14 @@ func (r *relay) ask(ctx context.Context, q *query, f *flight) (answer *dns.Msg, 
 		return btoi(a.bad.Load() > now) - btoi(b.bad.Load() > now)
 	})
 	err = errNone
-	for _, limit := range []time.Duration{time.Second, 2 * time.Second} {
+	for _, limit := range r.tries {
 		for _, u := range servers {
-			m, failed := u.ask(ctx, q, limit, r.control, &f.id)
+			m, fail := u.ask(ctx, q, limit, r.control, &f.id)
 			switch {
-			case ctx.Err() != nil && failed != nil:
+			case ctx.Err() != nil && fail != nil:
 				return nil, errTimeout
-			case failed != nil:
-				err = failed
+			case fail != nil:
+				err = fail
 				u.bad.Store(time.Now().Add(badFor).UnixNano())
 			case m.Rcode == dns.RcodeSuccess || m.Rcode == dns.RcodeNameError:
 				u.bad.Store(0)

@@ -3,6 +3,7 @@
 package names
 
 import (
+	"fmt"
 	"net"
 	"net/netip"
 	"strings"
@@ -13,6 +14,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"o7gw/o7s/bubble"
 )
 
 // record makes records from text.
@@ -27,9 +30,15 @@ func record(text ...string) (list []dns.RR) {
 	return list
 }
 
-// relaying starts a server with upstream servers.
+// relaying starts a server with upstream servers, which have much time.
 func relaying(t testing.TB, upstream ...netip.AddrPort) *Server {
-	return serve(t, nil, func(c *Config) { c.Upstream = upstream })
+	return patient(t, []time.Duration{10 * time.Second}, upstream...)
+}
+
+func patient(t testing.TB, tries []time.Duration, upstream ...netip.AddrPort) *Server {
+	return serve(t, nil, func(c *Config) { c.Upstream = upstream }, func(s *Server) {
+		s.relay.patience = patience{tries, 10 * time.Second}
+	})
 }
 
 // outside answers everything with one address.
@@ -120,12 +129,7 @@ func TestRelayLarge(t *testing.T) {
 // A server that is not there, one that refuses, one that knows: the last counts,
 // and a server that failed is asked after the others for a while.
 func TestRelayFailOver(t *testing.T) {
-	dead, err := net.ListenPacket("udp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	deadAddr := dead.LocalAddr().(*net.UDPAddr).AddrPort()
-	dead.Close()
+	deadAddr := netip.MustParseAddrPort("127.88.99.1:9")
 	refusing := upstreamServer(t, func(w dns.ResponseWriter, m *dns.Msg) {
 		r := new(dns.Msg)
 		w.WriteMsg(r.SetRcode(m, dns.RcodeRefused))
@@ -145,12 +149,43 @@ func TestRelayFailOver(t *testing.T) {
 	}
 	cfg.Upstream = cfg.Upstream[:1]
 	s.Update(cfg)
-	if got := short(ask(t, s, "udp", "example.org.", dns.TypeA)); got != "SERVFAIL" {
-		t.Errorf("answer %s", got)
+	for range 3 {
+		if got := short(ask(t, s, "udp", "example.org.", dns.TypeA)); got != "SERVFAIL" {
+			t.Errorf("answer %s", got)
+		}
 	}
-	if st := s.Stats(); st.Relayed != 2 || st.Unreached != 1 {
+	if st := s.Stats(); st.Relayed != 2 || st.Unreached != 3 {
 		t.Errorf("stats %+v", st)
 	}
+}
+
+// A question that failed is not asked again at once; what is remembered of
+// failures is bounded.
+func TestRelayFailures(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		r := newRelay(nil, func(netip.Addr) bool { return false }, &counters{}, quiet)
+		find := func(name string) error {
+			_, err := r.find(t.Context(), &query{name: name, typ: dns.TypeA})
+			return err
+		}
+		if err := find("a."); err != errNone {
+			t.Fatal(err)
+		}
+		land := r.flights[question{name: "a.", typ: dns.TypeA}]
+		if find("a."); r.flights[question{name: "a.", typ: dns.TypeA}] != land {
+			t.Error("asked again at once")
+		}
+		for i := range 2 * failuresMost {
+			find(fmt.Sprint(i, "."))
+		}
+		if len(r.flights) != failuresMost || len(r.failures) != failuresMost {
+			t.Errorf("%d flights, %d failures", len(r.flights), len(r.failures))
+		}
+		time.Sleep(failedFor)
+		if find("a."); len(r.flights) != 1 || len(r.failures) != 1 || r.flights[question{name: "a.", typ: dns.TypeA}] == land {
+			t.Errorf("%d flights, %d failures after their time", len(r.flights), len(r.failures))
+		}
+	})
 }
 
 // A server of the old days does not know EDNS.
@@ -243,11 +278,12 @@ func TestRelayTogether(t *testing.T) {
 			}
 		})
 	}
-	eventually(t, func() bool { s.guard.mu.Lock(); defer s.guard.mu.Unlock(); return s.guard.waits == 40 })
+	eventually(t, func() bool { return waits(s) == 40 })
 	close(gate)
 	wg.Wait()
-	if asked.Load() != 1 {
-		t.Errorf("%d questions", asked.Load())
+	// Not all that are admitted have joined when the answer comes.
+	if asked.Load() > 10 {
+		t.Errorf("%d questions for 40 queries", asked.Load())
 	}
 }
 
@@ -285,9 +321,8 @@ func TestRelayLoop(t *testing.T) {
 			})
 		}
 	})
-	start := time.Now()
-	if got := short(ask(t, s, "udp", "example.org.", dns.TypeA)); got != "SERVFAIL" || time.Since(start) > 5*time.Second {
-		t.Errorf("answer %s after %v", got, time.Since(start))
+	if got := short(ask(t, s, "udp", "example.org.", dns.TypeA)); got != "SERVFAIL" {
+		t.Errorf("answer %s", got)
 	}
 	if st := s.Stats(); passed.Load() != 1 || st.Loops != 1 {
 		t.Errorf("%d queries went round; stats %+v", passed.Load(), st)
@@ -309,13 +344,13 @@ func TestRelayIndirectLoop(t *testing.T) {
 		again.SetQuestion(m.Question[0].Name, m.Question[0].Qtype)
 		again.Id = m.Id + 1
 		again.SetEdns0(udpMost, false)
-		c := dns.Client{Timeout: 10 * time.Second}
+		c := dns.Client{Timeout: time.Second} // it may be lost when the test ends
 		if r, _, err := c.Exchange(again, s.Addrs()[0].String()); err == nil {
 			r.Id = m.Id
 			w.WriteMsg(r)
 		}
 	})
-	s = relaying(t, other)
+	s = patient(t, []time.Duration{50 * time.Millisecond, 50 * time.Millisecond}, other)
 	close(ready)
 	if got := short(ask(t, s, "udp", "example.org.", dns.TypeA)); got != "SERVFAIL" {
 		t.Errorf("answer %s", got)

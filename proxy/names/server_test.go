@@ -452,7 +452,7 @@ func TestDrain(t *testing.T) {
 	l := having("web")
 	l.gate = make(chan struct{})
 	s := serve(t, l, nil)
-	waits := make(chan string, 2)
+	answers := make(chan string, 2)
 	for _, network := range []string{"udp", "tcp"} {
 		go func() {
 			m := new(dns.Msg)
@@ -460,13 +460,13 @@ func TestDrain(t *testing.T) {
 			c := dns.Client{Net: network, Timeout: 10 * time.Second}
 			r, _, err := c.Exchange(m, s.Addrs()[0].String())
 			if err != nil {
-				waits <- err.Error()
+				answers <- err.Error()
 				return
 			}
-			waits <- short(r)
+			answers <- short(r)
 		}()
 	}
-	eventually(t, func() bool { s.guard.mu.Lock(); defer s.guard.mu.Unlock(); return s.guard.waits == 2 })
+	eventually(t, func() bool { return waits(s) == 2 })
 	s.Drain()
 	if got := short(ask(t, s, "udp", "web.o7s.", dns.TypeA)); got != "REFUSED" {
 		t.Errorf("while draining: %s", got)
@@ -477,7 +477,7 @@ func TestDrain(t *testing.T) {
 	}
 	close(l.gate)
 	for range 2 {
-		if got := <-waits; !strings.HasSuffix(got, web4) {
+		if got := <-answers; !strings.HasSuffix(got, web4) {
 			t.Errorf("a query from before: %s", got)
 		}
 	}

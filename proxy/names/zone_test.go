@@ -124,6 +124,9 @@ func FuzzReverse(f *testing.F) {
 	f.Add("0.0.0.0.5.d.b.d.e.f.9.1.1.6.d.f.ip6.arpa.")
 	f.Add(`a\.1.198.in-addr.arpa.`)
 	f.Fuzz(func(t *testing.T, name string) {
+		if _, ok := dns.IsDomainName(name); !ok {
+			return
+		}
 		name = toLower(name)
 		p, rest, ok := parseReverse(name)
 		if !ok {
