@@ -189,33 +189,36 @@ func TestFormats(t *testing.T) {
 	}
 }
 
-// TestNode: what a node tells that has a layer over another one, with a
-// neighbour.
-func TestNode(t *testing.T) {
+// twoLayers is a node that has a layer over another one.
+func twoLayers(t *testing.T) *node.Node {
+	t.Helper()
 	ctx := context.Background()
-	start := func(own string) *node.Node {
-		n, err := node.New(ctx, node.Config{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { n.Close() })
-		id, err := n.IRM().CreateIPCP(ipcp.UDP4, "under / \"it\"")
-		if err == nil {
-			err = n.IRM().Bootstrap(ctx, id, ipcp.Config{Type: ipcp.UDP4, Layer: "net", UDP: ipcp.UDPConfig{Addr: netip.MustParseAddr(own)}})
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		return n
-	}
-	n := start("127.78.0.1")
-	id, err := n.IRM().CreateIPCP(ipcp.Unicast, "uni")
-	if err == nil {
-		err = n.IRM().Bootstrap(ctx, id, ipcp.Config{Type: ipcp.Unicast, Layer: "top"})
-	}
+	n, err := node.New(ctx, node.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { n.Close() })
+	for _, p := range []struct {
+		name string
+		cfg  ipcp.Config
+	}{
+		{`under / "it"`, ipcp.Config{Type: ipcp.UDP4, Layer: "net", UDP: ipcp.UDPConfig{Addr: netip.MustParseAddr("127.78.0.1")}}},
+		{"uni", ipcp.Config{Type: ipcp.Unicast, Layer: "top"}},
+	} {
+		id, err := n.IRM().CreateIPCP(p.cfg.Type, p.name)
+		if err == nil {
+			err = n.IRM().Bootstrap(ctx, id, p.cfg)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return n
+}
+
+// TestNode: what a node tells of its layers.
+func TestNode(t *testing.T) {
+	n := twoLayers(t)
 	_, body := get(t, Handler(sampleReport, n.IRM().RIB()), "application/openmetrics-text")
 	samples := parse(t, body, true)
 	for sample, want := range map[string]float64{
