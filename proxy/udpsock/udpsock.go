@@ -37,6 +37,11 @@ type Socket struct {
 	dropped atomic.Uint64
 }
 
+// readBuffer is the room in the kernel for datagrams that have not been read,
+// bytes: some thousand small ones, which a burst brings while the processor is
+// busy with something else. What is not used costs nothing.
+const readBuffer = 2 << 20
+
 // New takes a socket. connected: it has one peer, and addresses do not matter.
 func New(c *net.UDPConn, connected bool) (*Socket, error) {
 	raw, err := c.SyscallConn()
@@ -47,6 +52,9 @@ func New(c *net.UDPConn, connected bool) (*Socket, error) {
 	err = s.control(func(fd int) error {
 		domain, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN)
 		s.six = domain == unix.AF_INET6
+		if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, readBuffer) != nil {
+			unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, readBuffer) // as far as the system allows
+		}
 		return os.NewSyscallError("getsockopt", err)
 	})
 	return s, err
