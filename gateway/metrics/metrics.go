@@ -76,8 +76,11 @@ func text(r report.Report, tree *rib.Tree, open bool) []byte {
 	}
 	var b bytes.Buffer
 	e.write(&b, open)
-	vm.WriteProcessMetrics(&b)
-	vm.WriteFDMetrics(&b)
+	var process bytes.Buffer
+	vm.WriteProcessMetrics(&process)
+	vm.WriteFDMetrics(&process)
+	// OpenMetrics has no room behind the comma.
+	b.Write(bytes.ReplaceAll(process.Bytes(), []byte(`", `), []byte(`",`)))
 	if open {
 		b.WriteString("# EOF\n")
 	}

@@ -62,7 +62,7 @@ func sampleReport() report.Report {
 }
 
 // line is a sample line: name, labels, value.
-var line = regexp.MustCompile(`^([a-zA-Z_:][a-zA-Z0-9_:]*)(\{(?:[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\[\\n"])*",? ?)*\})? (\S+)$`)
+var line = regexp.MustCompile(`^([a-zA-Z_:][a-zA-Z0-9_:]*)(\{(?:[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\[\\n"])*",?)*\})? (\S+)$`)
 
 // parse reads an exposition strictly, and returns the samples by name and
 // labels.
