@@ -133,6 +133,7 @@ func (e *Exit) tcp(ctx context.Context, c *service.Call, dialled func()) {
 	limit, cancel := context.WithTimeout(ctx, cfg.DialTimeout)
 	r := race{
 		port:    c.Request.Port,
+		dial:    dialTCP,
 		allowed: func(a netip.Addr) bool { return e.allowed(c.Peer, &c.Request, a) },
 	}
 	conn, err := r.run(limit, e.lookUp(limit, &c.Request))
@@ -142,11 +143,11 @@ func (e *Exit) tcp(ctx context.Context, c *service.Call, dialled func()) {
 		c.Refuse(err)
 		return
 	}
-	at := conn.RemoteAddr().(*net.TCPAddr).AddrPort().Addr()
+	at := conn.RemoteAddr().(*net.TCPAddr).AddrPort().Addr().Unmap()
 	if c.Request.Host != "" {
-		c.Info.Target += " (" + at.Unmap().String() + ")"
+		c.Info.Target += " (" + at.String() + ")"
 	}
-	c.TCP(ctx, conn, func() bool { return e.allowed(c.Peer, &c.Request, at) })
+	c.TCP(ctx, conn.(*net.TCPConn), func() bool { return e.allowed(c.Peer, &c.Request, at) })
 }
 
 // allowed reports whether a peer may have an address, as the policy is now.

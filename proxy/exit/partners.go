@@ -5,6 +5,7 @@ package exit
 import (
 	"net/netip"
 	"sync"
+	"sync/atomic"
 
 	"o7gw/proxy/policy"
 	"o7gw/proxy/session"
@@ -22,11 +23,12 @@ type partners struct {
 	req   session.Request
 	first netip.AddrPort // to which req leads
 
-	// What was allowed the last time, and by which configuration.
-	to      netip.AddrPort
-	toCfg   *Config
-	from    netip.Addr
-	fromCfg *Config
+	// What was allowed the last time, and the version that allowed it.
+	to       netip.AddrPort
+	toSeen   version
+	from     netip.Addr
+	fromSeen version
+	turns    atomic.Uint32 // of generations
 
 	mu      sync.Mutex
 	checked *Config // that allows all of them
@@ -35,36 +37,44 @@ type partners struct {
 	young, old map[netip.Addr]uint16
 }
 
+// version changes when what is known may not hold any more.
+type version struct {
+	cfg   *Config
+	turns uint32
+}
+
+func (p *partners) version() version { return version{p.e.cfg.Load(), p.turns.Load()} }
+
 // target returns where a datagram goes that the session has addressed so;
 // invalid: nowhere.
 func (p *partners) target(to netip.AddrPort) netip.AddrPort {
 	if !to.IsValid() {
 		to = p.first
 	}
-	cfg := p.e.cfg.Load()
-	if cfg == p.toCfg && to == p.to {
+	v := p.version()
+	if v == p.toSeen && to == p.to {
 		return to
 	}
 	if to.Port() == 0 || !p.allowed(to) {
 		return netip.AddrPort{}
 	}
 	p.mu.Lock()
-	p.recheckLocked(cfg)
+	p.recheckLocked(v.cfg)
 	p.enterLocked(to.Addr(), to.Port())
 	p.mu.Unlock()
-	p.to, p.toCfg = to, cfg
+	p.to, p.toSeen = to, v
 	return to
 }
 
 // knows reports whether a datagram of that source is passed on.
 func (p *partners) knows(from netip.AddrPort) bool {
-	a, cfg := from.Addr(), p.e.cfg.Load()
-	if cfg == p.fromCfg && a == p.from {
+	a, v := from.Addr(), p.version()
+	if v == p.fromSeen && a == p.from {
 		return true
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.recheckLocked(cfg)
+	p.recheckLocked(v.cfg)
 	if _, ok := p.young[a]; !ok {
 		port, ok := p.old[a]
 		if !ok {
@@ -72,7 +82,7 @@ func (p *partners) knows(from netip.AddrPort) bool {
 		}
 		p.enterLocked(a, port)
 	}
-	p.from, p.fromCfg = a, cfg
+	p.from, p.fromSeen = a, v
 	return true
 }
 
@@ -93,6 +103,7 @@ func (p *partners) enterLocked(a netip.Addr, port uint16) {
 	}
 	if p.young == nil || len(p.young) >= partnersMost/2 {
 		p.young, p.old = map[netip.Addr]uint16{}, p.young
+		p.turns.Add(1)
 	}
 	p.young[a] = port
 }

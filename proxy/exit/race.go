@@ -28,6 +28,7 @@ const (
 type race struct {
 	port    uint16
 	allowed func(netip.Addr) bool
+	dial    func(context.Context, netip.AddrPort) (net.Conn, error)
 
 	six, four []netip.Addr // to be tried
 	last4     bool         // the attempt before was IPv4
@@ -42,13 +43,13 @@ type race struct {
 
 // result is the end of one attempt.
 type result struct {
-	conn *net.TCPConn
+	conn net.Conn
 	err  error
 }
 
 // run takes addresses from answers as they come. It returns when a connection
 // stands, or none can, or ctx ends; no attempt is left then.
-func (r *race) run(ctx context.Context, answers <-chan answer) (*net.TCPConn, error) {
+func (r *race) run(ctx context.Context, answers <-chan answer) (net.Conn, error) {
 	attempts, cancel := context.WithCancel(ctx)
 	r.results = make(chan result)
 	defer r.drop()
@@ -123,14 +124,15 @@ func (r *race) begin(ctx context.Context) {
 	r.begun++
 	r.running++
 	go func() {
-		d := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: time.Minute, Interval: 30 * time.Second}}
-		c, err := d.DialContext(ctx, "tcp", to.String())
-		if err != nil {
-			r.results <- result{err: err}
-			return
-		}
-		r.results <- result{conn: c.(*net.TCPConn)}
+		c, err := r.dial(ctx, to)
+		r.results <- result{c, err}
 	}()
+}
+
+// dialTCP makes one attempt. Keepalives find out that the other side is gone.
+func dialTCP(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
+	d := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: time.Minute, Interval: 30 * time.Second}}
+	return d.DialContext(ctx, "tcp", to.String())
 }
 
 // drop waits for the attempts that run, which have been cancelled.
