@@ -327,6 +327,26 @@ func TestBroadcastLayer(t *testing.T) {
 	}
 }
 
+// Members on one node: their flows do not leave the process, and what one sends
+// may come back before it has finished sending.
+func TestSameNode(t *testing.T) {
+	needRoot(t)
+	c := newCluster(t, 1, 0)
+	var all []*computer
+	for i := range 3 {
+		cfg := hub(i)
+		cfg.Connect = []string{fmt.Sprint("lan", (i+1)%3)}
+		all = append(all, c.computer(t, 0, cfg))
+		all[i].run(t, fmt.Sprintf("ip addr add 10.9.1.%d/24 dev %s", i+1, all[i].name))
+	}
+	for _, m := range all {
+		m.flows(t, 2)
+	}
+	for i, m := range all {
+		m.ping(t, netip.AddrFrom4([4]byte{10, 9, 1, byte((i+1)%3 + 1)}), 1472)
+	}
+}
+
 // A hub that is started again finds its members again.
 func TestReconnect(t *testing.T) {
 	needRoot(t)
