@@ -9,6 +9,7 @@ package proxytest
 import (
 	"context"
 	"net/netip"
+	"os"
 	"sync/atomic"
 	"testing"
 
@@ -34,6 +35,9 @@ func (s Stack) Listen(ctx context.Context, name string) (proxy.Listener, error) 
 }
 
 var pairs atomic.Uint32
+
+// most is how many pairs a process can have at a time.
+const most = 125
 
 // Pair returns the stacks of two nodes that are joined by a udp4 layer on the
 // loopback interface; the second serves the names. Both end with the test.
@@ -99,9 +103,12 @@ type member struct {
 // udpPair returns two nodes in a udp4 layer.
 func udpPair(t testing.TB, mtu int, names ...string) (client, server member) {
 	t.Helper()
-	// Addresses of their own, since the port is the same for all.
-	n := pairs.Add(1)
-	at := func(last byte) netip.Addr { return netip.AddrFrom4([4]byte{127, 77, byte(n), last}) }
+	// Addresses of their own, since the port is the same for all; also apart from
+	// those of other packages' tests, which run at the same time.
+	pid, n := os.Getpid(), pairs.Add(1)%most
+	at := func(member byte) netip.Addr {
+		return netip.AddrFrom4([4]byte{127, 16 + byte(pid>>8)&0x7f, byte(pid), byte(2*n) + member})
+	}
 	hosts := map[string][]netip.Addr{}
 	for _, name := range names {
 		hosts[name] = []netip.Addr{at(2)}
