@@ -91,11 +91,11 @@ func (s *Stack) sendICMP(h *ipHeader, b *packet.Buffer) {
 // sendPacket sends a packet, in fragments if it must; it takes the buffer.
 func (s *Stack) sendPacket(b *packet.Buffer) {
 	if b.Len() > s.cfg.MTU {
-		s.out.send(fragment(b, s.cfg.MTU, s.fragmentID.Add(1)), false)
+		s.out.send(fragment(b, s.cfg.MTU, s.fragmentID.Add(1)), false, false)
 		return
 	}
 	one := [1]*packet.Buffer{b}
-	s.out.send(one[:], false)
+	s.out.send(one[:], false, false)
 }
 
 // unreachable sends an ICMP error about a packet to its source, in the name of

@@ -31,22 +31,30 @@ func (l *link) deliver(proto tcpip.NetworkProtocolNumber, pkt *stack.PacketBuffe
 // WritePackets sends packets of the stack. It waits while the device is
 // behind: the sender is a connection, or gVisor for it.
 func (l *link) WritePackets(list stack.PacketBufferList) (int, tcpip.Error) {
+	return l.writePackets(list, func(*packet.Buffer, *stack.PacketBuffer) bool { return false })
+}
+
+func (l *link) writePackets(list stack.PacketBufferList, offload func(*packet.Buffer, *stack.PacketBuffer) bool) (int, tcpip.Error) {
 	var bufs [packet.BatchSize]*packet.Buffer
 	n, total := 0, 0
+	offloaded := false
 	for _, pkt := range list.AsSlice() {
 		b := packet.Get(pkt.Size())
 		for _, part := range pkt.AsSlices() {
 			b.Append(part)
 		}
-		bufs[n] = b
-		total++
-		if n++; n == len(bufs) {
-			l.out.send(bufs[:n], true)
-			n = 0
+		if o := offload(b, pkt); n == len(bufs) || n > 0 && o != offloaded {
+			l.out.send(bufs[:n], offloaded, true)
+			n, offloaded = 0, o
+		} else {
+			offloaded = o
 		}
+		bufs[n] = b
+		n++
+		total++
 	}
 	if n > 0 {
-		l.out.send(bufs[:n], true)
+		l.out.send(bufs[:n], offloaded, true)
 	}
 	return total, nil
 }

@@ -206,7 +206,11 @@ func (s *Stack) configure() error {
 			return fmt.Errorf("configure TCP: %v", err)
 		}
 	}
-	if err := s.stack.CreateNIC(nic, s.link); err != nil {
+	var ep stack.LinkEndpoint = s.link
+	if s.out.ow != nil {
+		ep = offloadLink{s.link}
+	}
+	if err := s.stack.CreateNIC(nic, ep); err != nil {
 		return fmt.Errorf("create interface: %v", err)
 	}
 	if err := s.stack.SetPromiscuousMode(nic, true); err != nil {

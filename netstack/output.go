@@ -24,22 +24,31 @@ type output struct {
 	mu      sync.Mutex
 	room    sync.Cond // queue became shorter
 	over    sync.Cond // handed or closed became true
-	queue   []*packet.Buffer
-	queued  int // bytes
-	spare   []*packet.Buffer
+	queue   [kinds][]*packet.Buffer
+	spare   [kinds][]*packet.Buffer
+	queued  int  // bytes
 	writing bool // somebody writes until the queue is empty
 	handed  bool // it shall be the goroutine
 	closed  bool
 
-	w Writer // used by whoever is writing
+	w  Writer        // used by whoever is writing
+	ow OffloadWriter // the same, if it is one
 
 	wg sync.WaitGroup
 
 	packets, bytes, dropped atomic.Uint64
 }
 
+// Kinds of packets that are written apart.
+const (
+	whole     = iota
+	offloaded // with a virtio_net_hdr
+	kinds
+)
+
 func newOutput(w Writer) *output {
 	o := &output{w: w}
+	o.ow, _ = w.(OffloadWriter)
 	o.room.L, o.over.L = &o.mu, &o.mu
 	o.wg.Go(o.relieve)
 	return o
@@ -57,12 +66,14 @@ func (o *output) relieve() {
 			return
 		}
 		o.handed = false
-		for len(o.queue) > 0 {
+		for o.waitsLocked() {
 			o.writeLocked()
 		}
 		o.writing = false
 	}
 }
+
+func (o *output) waitsLocked() bool { return len(o.queue[whole])+len(o.queue[offloaded]) > 0 }
 
 // close ends the goroutine. What is sent later is still written.
 func (o *output) close() {
@@ -73,9 +84,13 @@ func (o *output) close() {
 	o.wg.Wait()
 }
 
-// send sends packets; it takes the buffers, not the slice. If too much waits
-// already it waits, too, or drops.
-func (o *output) send(pkts []*packet.Buffer, wait bool) {
+// send sends packets; it takes the buffers, not the slice. offload says that
+// they have a virtio_net_hdr. If too much waits already it waits, too, or drops.
+func (o *output) send(pkts []*packet.Buffer, offload, wait bool) {
+	kind := whole
+	if offload {
+		kind = offloaded
+	}
 	bytes := 0
 	for _, b := range pkts {
 		bytes += b.Len()
@@ -90,14 +105,14 @@ func (o *output) send(pkts []*packet.Buffer, wait bool) {
 		}
 		o.room.Wait() // the writer does not wait for anybody
 	}
-	o.queue = append(o.queue, pkts...)
+	o.queue[kind] = append(o.queue[kind], pkts...)
 	o.queued += bytes
 	if !o.writing {
 		o.writing = true
-		for n := 0; len(o.queue) > 0 && (n < turns || o.closed); n++ {
+		for n := 0; o.waitsLocked() && (n < turns || o.closed); n++ {
 			o.writeLocked()
 		}
-		if o.writing = len(o.queue) > 0; o.writing {
+		if o.writing = o.waitsLocked(); o.writing {
 			o.handed = true
 			o.over.Signal()
 		}
@@ -110,10 +125,20 @@ func (o *output) send(pkts []*packet.Buffer, wait bool) {
 // writeLocked writes what is queued; mu is free meanwhile.
 func (o *output) writeLocked() {
 	batch := o.queue
-	o.queue, o.spare, o.queued = o.spare[:0], nil, 0
+	for i := range o.queue {
+		o.queue[i] = o.spare[i][:0]
+	}
+	o.spare, o.queued = [kinds][]*packet.Buffer{}, 0
 	o.room.Broadcast()
 	o.mu.Unlock()
-	o.w.Write(batch)
+	if len(batch[whole]) > 0 {
+		o.w.Write(batch[whole])
+	}
+	if len(batch[offloaded]) > 0 {
+		o.ow.WriteOffloaded(batch[offloaded])
+	}
 	o.mu.Lock()
-	o.spare = batch[:0]
+	for i := range batch {
+		o.spare[i] = batch[i][:0]
+	}
 }

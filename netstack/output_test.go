@@ -59,7 +59,7 @@ func TestOutput(t *testing.T) {
 	for who := range byte(4) {
 		senders.Go(func() {
 			for n := 1; n <= each; n++ {
-				o.send([]*packet.Buffer{numbered(who, n, 1000)}, true)
+				o.send([]*packet.Buffer{numbered(who, n, 1000)}, false, true)
 			}
 		})
 	}
@@ -76,26 +76,26 @@ func TestOutputFull(t *testing.T) {
 	g := &gate{t: t, leave: make(chan struct{})}
 	o := newOutput(g)
 	var senders sync.WaitGroup
-	senders.Go(func() { o.send([]*packet.Buffer{numbered(0, 1, 60000)}, true) })
+	senders.Go(func() { o.send([]*packet.Buffer{numbered(0, 1, 60000)}, false, true) })
 	g.leave <- struct{}{} // it writes
 	senders.Wait()
 
-	senders.Go(func() { o.send([]*packet.Buffer{numbered(0, 2, 60000)}, true) })
+	senders.Go(func() { o.send([]*packet.Buffer{numbered(0, 2, 60000)}, false, true) })
 	for held := false; !held; {
 		o.mu.Lock()
-		held = o.writing && len(o.queue) == 0
+		held = o.writing && !o.waitsLocked()
 		o.mu.Unlock()
 	}
 	n := 3
 	for o.dropped.Load() == 0 {
-		o.send([]*packet.Buffer{numbered(0, n, 60000)}, false)
+		o.send([]*packet.Buffer{numbered(0, n, 60000)}, false, false)
 		n++
 	}
 	n-- // the dropped one
 	if o.queued < queueMost || o.queued > queueMost+60000 {
 		t.Errorf("%d bytes wait", o.queued)
 	}
-	senders.Go(func() { o.send([]*packet.Buffer{numbered(0, n, 60000)}, true) })
+	senders.Go(func() { o.send([]*packet.Buffer{numbered(0, n, 60000)}, false, true) })
 	close(g.leave)
 	senders.Wait()
 	o.close()

@@ -64,7 +64,7 @@ func (s *Stack) SendUDP(d []Datagram) {
 			continue
 		}
 		if b.Len() > s.cfg.MTU || n == len(out) { // a fragmented one stays behind those before it
-			s.out.send(out[:n], false)
+			s.out.send(out[:n], false, false)
 			n = 0
 		}
 		if b.Len() > s.cfg.MTU {
@@ -75,7 +75,7 @@ func (s *Stack) SendUDP(d []Datagram) {
 		n++
 	}
 	if n > 0 {
-		s.out.send(out[:n], false)
+		s.out.send(out[:n], false, false)
 	}
 }
 
