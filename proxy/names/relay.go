@@ -59,6 +59,7 @@ type question struct {
 // flight is a question on its way.
 type flight struct {
 	id     atomic.Uint32 // of the message to the server, and 1<<16; 0: none
+	joined atomic.Bool   // the question came in again meanwhile
 	done   chan struct{}
 	answer *dns.Msg // read only
 	err    error
@@ -168,9 +169,11 @@ func (r *relay) find(ctx context.Context, q *query) (*dns.Msg, error) {
 	if f != nil && (f.until.IsZero() || time.Now().Before(f.until)) {
 		r.mu.Unlock()
 		if f.id.Load() == 1<<16|uint32(q.id) {
-			r.looped()
+			r.count.loops.Add(1)
+			r.warn("a query to an upstream server came back: it asks this gateway")
 			return nil, errLoop
 		}
+		f.joined.Store(true)
 		select {
 		case <-f.done:
 			return f.answer, f.err
@@ -184,6 +187,9 @@ func (r *relay) find(ctx context.Context, q *query) (*dns.Msg, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.all)
 	defer cancel()
 	f.answer, f.err = r.ask(ctx, q, f)
+	if errors.Is(f.err, errTimeout) && f.joined.Load() {
+		r.warn("no upstream server answered, and the same question came in again: do they ask this gateway?")
+	}
 	r.land(key, f)
 	return f.answer, f.err
 }
@@ -208,11 +214,10 @@ func (r *relay) land(key question, f *flight) {
 	close(f.done)
 }
 
-func (r *relay) looped() {
-	r.count.loops.Add(1)
+func (r *relay) warn(what string) {
 	now := time.Now().UnixNano()
 	if last := r.warned.Load(); now-last > int64(warnEvery) && r.warned.CompareAndSwap(last, now) {
-		r.log.Warn("a query to an upstream server came back: it asks this gateway", "upstream", r.addrs())
+		r.log.Warn(what, "upstream", r.addrs())
 	}
 }
 
