@@ -1,5 +1,5 @@
 # bash completion for irm. Copy to /usr/share/bash-completion/completions/irm,
-# or source it.
+# or source it. tools.bash is for the other programs.
 
 # Column $2 of the table that irm $1 list prints.
 _irm_column() {
