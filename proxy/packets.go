@@ -79,7 +79,7 @@ func (p *Packets) Send(d []Datagram) error {
 	for i := range d {
 		h := session.DatagramHeader{Addr: d[i].Addr}
 		b := d[i].Buf
-		if h.Len()+b.Len() > mtu {
+		if h.Len()+b.Len() > mtu || b.Len() > session.MaxDatagram {
 			flush()
 			if err := p.sendFragments(h, b); err != nil && first == nil {
 				first = err

@@ -203,6 +203,10 @@ var nets = []struct {
 	{"udp4-1500", func(t testing.TB, names ...string) (a, b proxytest.Stack) {
 		return proxytest.PairMTU(t, 1500, names...)
 	}},
+	{"daemons-1500", func(t testing.TB, names ...string) (a, b proxytest.Stack) {
+		return proxytest.Daemons(t, 1500, names...)
+	}},
+	{"local", func(t testing.TB, _ ...string) (a, b proxytest.Stack) { return proxytest.Local(t) }},
 	{"unicast-1500", func(t testing.TB, _ ...string) (a, b proxytest.Stack) { return proxytest.Unicast(t, 1500) }},
 }
 

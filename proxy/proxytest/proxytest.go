@@ -53,6 +53,47 @@ func PairMTU(t testing.TB, mtu int, names ...string) (client, server Stack) {
 	return Stack{a.Stack()}, Stack{b.Stack()}
 }
 
+// Local returns two stacks that are attached to one daemon, as two programs are:
+// their flows are rings. Both end with the test.
+func Local(t testing.TB) (client, server Stack) {
+	t.Helper()
+	dir := runDir(t)
+	begin(t, dir)
+	return attach(t, dir), attach(t, dir)
+}
+
+// Daemons is PairMTU with stacks that are attached to two daemons.
+func Daemons(t testing.TB, mtu int, names ...string) (client, server Stack) {
+	t.Helper()
+	a, b := addresses()
+	near, far := runDir(t), runDir(t)
+	start(t, near, ipcp.UDPConfig{Addr: a, MTU: mtu, Hosts: hosts(b, names)})
+	start(t, far, ipcp.UDPConfig{Addr: b, MTU: mtu})
+	return attach(t, near), attach(t, far)
+}
+
+// runDir returns a directory with a path short enough for a socket.
+func runDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "o7s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+// attach returns a stack that is attached to a daemon.
+func attach(t testing.TB, dir string) Stack {
+	t.Helper()
+	s, err := o7s.Connect(context.Background(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return Stack{s}
+}
+
 // Unicast returns the stacks of two nodes in a unicast layer, which stands on a
 // udp4 layer like that of PairMTU. Either can serve any name. Both end with the test.
 func Unicast(t testing.TB, mtu int) (client, server Stack) {
@@ -103,30 +144,34 @@ type member struct {
 // udpPair returns two nodes in a udp4 layer.
 func udpPair(t testing.TB, mtu int, names ...string) (client, server member) {
 	t.Helper()
-	// Addresses of their own, since the port is the same for all; also apart from
-	// those of other packages' tests, which run at the same time.
-	pid, n := os.Getpid(), pairs.Add(1)%most
-	at := func(member byte) netip.Addr {
-		return netip.AddrFrom4([4]byte{127, 16 + byte(pid>>8)&0x7f, byte(pid), byte(2*n) + member})
-	}
-	hosts := map[string][]netip.Addr{}
-	for _, name := range names {
-		hosts[name] = []netip.Addr{at(2)}
-	}
-	return start(t, ipcp.UDPConfig{Addr: at(1), MTU: mtu, Hosts: hosts}), start(t, ipcp.UDPConfig{Addr: at(2), MTU: mtu})
+	a, b := addresses()
+	return start(t, "", ipcp.UDPConfig{Addr: a, MTU: mtu, Hosts: hosts(b, names)}), start(t, "", ipcp.UDPConfig{Addr: b, MTU: mtu})
 }
 
-func start(t testing.TB, cfg ipcp.UDPConfig) member {
+// addresses returns two that nobody else has, since the port is the same for all; also
+// apart from those of other packages' tests, which run at the same time.
+func addresses() (a, b netip.Addr) {
+	pid, n := os.Getpid(), byte(pairs.Add(1)%most)
+	at := func(last byte) netip.Addr {
+		return netip.AddrFrom4([4]byte{127, 16 + byte(pid>>8)&0x7f, byte(pid), last})
+	}
+	return at(2*n + 1), at(2*n + 2)
+}
+
+// hosts says that names are served at an address.
+func hosts(at netip.Addr, names []string) map[string][]netip.Addr {
+	m := map[string][]netip.Addr{}
+	for _, name := range names {
+		m[name] = []netip.Addr{at}
+	}
+	return m
+}
+
+// start starts a node in a udp4 layer.
+func start(t testing.TB, dir string, cfg ipcp.UDPConfig) member {
 	t.Helper()
 	ctx := context.Background()
-	n, err := node.New(ctx, node.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		n.Stack().Close()
-		n.Close()
-	})
+	n := begin(t, dir)
 	id, err := n.IRM().CreateIPCP(ipcp.UDP4, "udp")
 	if err == nil {
 		err = n.IRM().Bootstrap(ctx, id, ipcp.Config{Type: ipcp.UDP4, Layer: "net", UDP: cfg})
@@ -135,4 +180,18 @@ func start(t testing.TB, cfg ipcp.UDPConfig) member {
 		t.Fatalf("node at %v: %v", cfg.Addr, err)
 	}
 	return member{n, id}
+}
+
+// begin starts a node; with a run directory, it is a daemon.
+func begin(t testing.TB, dir string) *node.Node {
+	t.Helper()
+	n, err := node.New(context.Background(), node.Config{RunDir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		n.Stack().Close()
+		n.Close()
+	})
+	return n
 }
