@@ -399,6 +399,25 @@ func TestDevice(t *testing.T) {
 	}
 }
 
+// Somebody deletes the interface: the segment says so, and ends as usual.
+func TestDeviceDeleted(t *testing.T) {
+	needRoot(t)
+	c := newCluster(t, 2, 0)
+	m, peer := c.computer(t, 0, hub(0)), c.computer(t, 1, spoke(0))
+	peer.flows(t, 1)
+	peer.ping(t, m.v4, 8)
+	m.run(t, "ip link del "+m.name)
+	waitFor(t, func() bool { return m.Status().LastError != "" }, func() string { return "not noticed" })
+	peer.run(t, "ip neigh flush all")
+	if _, err := unix.Write(peer.raw(t), frame(everybody, host(1), 60, 0)); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, func() bool { return m.Status().Local.TxDropped > 0 }, func() string { return fmt.Sprintf("%+v", m.Status().Local) })
+	if err := m.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 // An interface that the administrator made to last is used, without a capability if
 // it is ready, and stays.
 func TestLastingDevice(t *testing.T) {
