@@ -25,5 +25,11 @@ var benchmarks = []benchmark{
 	{"udp4_ping_data", "oping -q data -f over udp4", "≤ raw + 15 µs", udp4PingData},
 	{"alloc_rate", "flows allocated and closed over unicast over udp4", "≥ 5000", allocRate},
 	{"alloc_rate_auth", "the same with certificates on both ends and X25519", "≥ 1000", allocRateAuth},
+	{"proxy_tcp", "one TCP stream through intercept and expose over udp4", "≥ 0.15 × veth, > pasta, > slirp4netns", proxyTCP},
+	{"proxy_tcp_reverse", "the same in the other direction", "≥ 0.15 × veth, > pasta, > slirp4netns", proxyTCPReverse},
+	{"proxy_rr", "a byte there and back through the proxy, beyond what veth takes", "≤ 150 µs", proxyRR},
+	{"proxy_conns", "connections through the proxy: connect, request, close", "≥ 1000", proxyConns},
+	{"proxy_udp", "100 000 datagrams of 200 bytes per second through the proxy, lost", "< 0.1 %", proxyUDP},
+	{"proxy_idle", "memory of an idle TCP session in each gateway, of 5000", "≤ 50 KiB", proxyIdle},
 	{"flows10k", "10 000 flows open at once between two processes, all echoing", "works", flows10k},
 }

@@ -31,6 +31,12 @@ var roles = map[string]func(ctx context.Context, args []string) error{
 	"bare-ping":   playBarePing,
 	"echo":        playEcho,
 	"echo-client": playEchoClient,
+	"tcp-echo":    playTCPEcho,
+	"tcp-pong":    playTCPPong,
+	"tcp-conns":   playTCPConns,
+	"tcp-idle":    playTCPIdle,
+	"udp-count":   playUDPCount,
+	"udp-load":    playUDPLoad,
 }
 
 // play runs a role until it is done or SIGTERM comes, and returns the exit

@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"net/netip"
 	"os/exec"
+	"slices"
 	"strconv"
+	"strings"
 )
 
 // Throughput is what iperf3 measured at the receiver.
@@ -21,6 +23,12 @@ type Throughput struct {
 // Iperf runs one stream of iperf3 from a host to an address of another, for
 // some seconds; args are further options such as -R and -u.
 func Iperf(ctx context.Context, from, to *Host, addr netip.Addr, seconds int, args ...string) (Throughput, error) {
+	return IperfVia(ctx, nil, from, to, addr, seconds, args...)
+}
+
+// IperfVia is Iperf with a client that the command via runs, which is put in
+// front of it.
+func IperfVia(ctx context.Context, via []string, from, to *Host, addr netip.Addr, seconds int, args ...string) (Throughput, error) {
 	var r struct {
 		End struct {
 			Received Throughput `json:"sum_received"`
@@ -37,11 +45,13 @@ func Iperf(ctx context.Context, from, to *Host, addr netip.Addr, seconds int, ar
 	if err := server.WaitFor(ctx, "listening"); err != nil {
 		return r.End.Received, err
 	}
-	args = append([]string{"-c", addr.String(), "-t", strconv.Itoa(seconds), "-J"}, args...)
-	out, err := from.Run(ctx, "iperf3", args...)
+	cmd := append(slices.Clone(via), "iperf3", "-c", addr.String(), "-t", strconv.Itoa(seconds), "-J")
+	cmd = append(cmd, args...)
+	out, err := from.Run(ctx, cmd[0], cmd[1:]...)
 	if err != nil {
 		return r.End.Received, fmt.Errorf("%w\n%s", err, out)
 	}
+	out = out[max(0, strings.IndexByte(out, '{')):] // behind what via prints
 	if err := json.Unmarshal([]byte(out), &r); err != nil {
 		return r.End.Received, fmt.Errorf("output of iperf3: %w\n%s", err, out)
 	}
