@@ -35,6 +35,9 @@ type End struct {
 	// without a lock leaves: refs counts them.
 	refs atomic.Int32
 	mem  []byte
+	size int // of the ring of one direction
+	side Side
+	keep func(*Kept) // nil: nobody wants what the End leaves
 
 	stats counters
 }
@@ -89,10 +92,16 @@ func (e *End) enter() bool {
 }
 
 func (e *End) leave() {
-	if e.refs.Add(-1) == 0 {
-		e.bell.close()
-		unmap(e.mem)
+	if e.refs.Add(-1) > 0 {
+		return
 	}
+	if k := e.leftover(); k != nil {
+		endClosed()
+		e.keep(k)
+		return
+	}
+	e.bell.close()
+	unmap(e.mem)
 }
 
 // Readable reports whether a packet waits, or an end or error that a read
@@ -241,15 +250,18 @@ func (e *End) Close() error {
 		return nil
 	}
 	if s := e.bell.set(); s != nil {
-		s.remove(e, true)
+		s.remove(e, e.keep == nil)
 	}
 	e.mine.Or(stateClosed)
+	if e.keep != nil && e.peer.Load()&stateClosed == 0 {
+		e.bell.ring()
+	}
 	e.wake()
 	// Whoever takes a lock from now on sees closed and does not touch the
 	// memory; this waits for those that took it before.
 	e.rmu.Lock()
 	e.wmu.Lock()
-	if e.refs.Load() > 1 {
+	if e.refs.Load() > 1 && e.keep == nil {
 		// Somebody is inside, a function of a Poller perhaps. The other side
 		// does not wait for him; as a rule the descriptor goes now, which hangs up as well.
 		e.bell.hangUp()

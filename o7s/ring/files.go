@@ -199,6 +199,8 @@ func newEnd(mem []byte, size int, side Side, bell int) *End {
 	page := func(s Side) uint64 { return uint64(offData+int(s)*size) & (1<<pageBits - 1) }
 	e := &End{
 		mem:  mem,
+		size: size,
+		side: side,
 		mine: stateWord(mem, side),
 		peer: stateWord(mem, peer),
 		out:  newProducer(out, data, page(side)),

@@ -38,6 +38,7 @@ type Client struct {
 	slots chan struct{}
 	wake  chan struct{}   // tells the writer that out has something; capacity 1
 	raw   syscall.RawConn // conn
+	kept  keptRings
 
 	mu     sync.Mutex // guards what follows
 	next   uint64
@@ -161,6 +162,7 @@ func (c *Client) fail(cause error) {
 	close(c.done)
 	c.mu.Unlock()
 	c.conn.Close()
+	c.kept.close()
 	for _, k := range calls {
 		if !k.abandoned {
 			k.end(c.err)

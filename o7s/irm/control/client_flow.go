@@ -17,26 +17,26 @@ import (
 
 // Alloc asks for a flow to a service name.
 func (c *Client) Alloc(ctx context.Context, name string, qs qos.Spec) (*flow.Attachment, error) {
-	op := &irmpb.Request_Alloc{Alloc: &irmpb.Named{Name: []byte(name), Qos: qosToPB(qs)}}
-	return c.attach(ctx, &irmpb.Request{Op: op}, true)
+	named := &irmpb.Named{Name: []byte(name), Qos: qosToPB(qs)}
+	return c.attach(ctx, &irmpb.Request{Op: &irmpb.Request_Alloc{Alloc: named}}, named, true)
 }
 
 // Accept waits for a flow to the name, or to any name that is bound to this
 // process or its program if the name is empty.
 func (c *Client) Accept(ctx context.Context, name string) (*flow.Attachment, error) {
-	op := &irmpb.Request_Accept{Accept: &irmpb.Named{Name: []byte(name)}}
-	return c.attach(ctx, &irmpb.Request{Op: op}, false)
+	named := &irmpb.Named{Name: []byte(name)}
+	return c.attach(ctx, &irmpb.Request{Op: &irmpb.Request_Accept{Accept: named}}, named, false)
 }
 
 // Join joins a broadcast layer.
 func (c *Client) Join(ctx context.Context, layerName string) (*flow.Attachment, error) {
-	op := &irmpb.Request_Join{Join: &irmpb.Named{Name: []byte(layerName)}}
-	return c.attach(ctx, &irmpb.Request{Op: op}, true)
+	named := &irmpb.Named{Name: []byte(layerName)}
+	return c.attach(ctx, &irmpb.Request{Op: &irmpb.Request_Join{Join: named}}, named, true)
 }
 
 // attach sends a request for a flow and opens the ring that comes back. slot
 // says whether the request counts against the client's limit.
-func (c *Client) attach(ctx context.Context, r *irmpb.Request, slot bool) (*flow.Attachment, error) {
+func (c *Client) attach(ctx context.Context, r *irmpb.Request, named *irmpb.Named, slot bool) (*flow.Attachment, error) {
 	if slot {
 		select {
 		case c.slots <- struct{}{}:
@@ -47,17 +47,25 @@ func (c *Client) attach(ctx context.Context, r *irmpb.Request, slot bool) (*flow
 			return nil, c.Err()
 		}
 	}
+	request, kept := c.kept.oldest()
+	named.Kept = request
 	k, err := c.wait(ctx, r)
 	if err != nil {
+		if kept != nil {
+			kept.Close()
+		}
 		return nil, err
 	}
-	end, err := openRing(k)
+	end, err := openRing(k, kept)
 	if err != nil {
 		c.post(deallocRequest(k.id))
 		return nil, fmt.Errorf("open flow: %w", err)
 	}
 	f := k.replies[len(k.replies)-1].GetFlow()
 	id, direct := k.id, f.GetDirect()
+	if !direct {
+		end.Keep(func(k *ring.Kept) { c.kept.put(id, k) })
+	}
 	return &flow.Attachment{
 		ID:    int(f.GetId()),
 		Name:  string(f.GetName()),
@@ -90,9 +98,15 @@ func (c *Client) lost() error {
 	return c.Err()
 }
 
-// openRing opens the ring of a granted flow. It takes the files.
-func openRing(k *call) (*ring.End, error) {
+// openRing opens the ring of a granted flow. It takes the files, and what was kept.
+func openRing(k *call, kept *ring.Kept) (*ring.End, error) {
 	f := k.replies[len(k.replies)-1].GetFlow()
+	if f.GetKept() && kept != nil && len(k.files) == 0 {
+		return kept.Open(), nil
+	}
+	if kept != nil {
+		kept.Close()
+	}
 	if f != nil && len(k.files) == 0 {
 		return nil, fmt.Errorf("no room for its descriptors (ulimit -n): %w", syscall.EMFILE)
 	}

@@ -3,6 +3,7 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -44,6 +45,7 @@ type conn struct {
 	tasks  chan task      // to one that is idle
 	idle   atomic.Int32   // goroutines that take tasks
 
+	kept    keptRings
 	writing sync.Mutex // held by who writes
 	// poller of the bridged flows, made with the first; guarded by writing, and at the end
 	// by nobody else being there.
@@ -68,6 +70,7 @@ type task struct {
 type reply struct {
 	msg  *irmpb.Reply
 	flow *irm.Flow
+	kept uint64 // request of the ring that the client offers; 0: none
 }
 
 func newConn(ctx context.Context, s *server, sock *net.UnixConn, creds irm.Creds) *conn {
@@ -78,6 +81,7 @@ func newConn(ctx context.Context, s *server, sock *net.UnixConn, creds irm.Creds
 		flows:    make(map[uint64]*granted),
 		listens:  make(map[uint64]func()),
 	}
+	c.kept.share = &s.kept
 	c.ctx, c.cancel = context.WithCancel(ctx)
 	return c
 }
@@ -93,6 +97,7 @@ func (c *conn) serve() {
 	c.wg.Wait()
 	c.drainFlows()
 	c.endFlows()
+	c.kept.close()
 	if c.proc != nil {
 		c.proc.Close()
 	}
@@ -243,7 +248,8 @@ func (c *conn) run(ctx context.Context, r *irmpb.Request) {
 		if err != nil {
 			c.send(reply{msg: refusal(id, err)})
 		} else {
-			c.send(reply{msg: &irmpb.Reply{Id: id}, flow: f})
+			kept := cmp.Or(r.GetAlloc().GetKept(), r.GetAccept().GetKept(), r.GetJoin().GetKept())
+			c.send(reply{msg: &irmpb.Reply{Id: id}, flow: f, kept: kept})
 		}
 		return
 	}
@@ -300,7 +306,11 @@ func (c *conn) writeReply(r reply) error {
 		return c.writeMessage(refusal(id, err), nil)
 	}
 	defer files.Close()
-	err = c.writeMessage(r.msg, rightsOf(files))
+	var rights []byte
+	if files.Mem.Valid() {
+		rights = rightsOf(files)
+	}
+	err = c.writeMessage(r.msg, rights)
 	if errors.Is(err, unix.ETOOMANYREFS) {
 		// Descriptors that others do not take out of their sockets count
 		// against an unprivileged daemon.

@@ -64,9 +64,11 @@ func (c *conn) grantFlow(r reply) (ring.Files, error) {
 	files, direct := r.flow.Ring()
 	if !direct {
 		var err error
-		if files, err = c.newRing(g, r.msg.GetId()); err != nil {
+		if files, err = c.newRing(g, r.msg.GetId(), r.kept); err != nil {
 			return ring.Files{}, err
 		}
+	} else if k := c.kept.take(r.kept); k != nil {
+		k.Close() // the client will, too
 	}
 	id := r.msg.GetId()
 	c.mu.Lock()
@@ -87,6 +89,7 @@ func (c *conn) grantFlow(r reply) (ring.Files, error) {
 	f := &irmpb.Flow{
 		Id: int64(r.flow.ID()), Name: []byte(r.flow.Name()), Qos: qosToPB(r.flow.QoS()),
 		MplNs: int64(r.flow.MPL()), Mtu: int64(min(r.flow.MTU(), ring.MaxPacket)), Side: uint32(files.Side),
+		Kept: g.bridge != nil && !files.Mem.Valid(),
 	}
 	termsToPB(f, r.flow.Terms())
 	r.msg.Result = &irmpb.Reply_Flow{Flow: f}
@@ -94,8 +97,9 @@ func (c *conn) grantFlow(r reply) (ring.Files, error) {
 }
 
 // newRing makes a ring to the client, bridges it with the port of the flow that the
-// request has got, and returns the client's files.
-func (c *conn) newRing(g *granted, request uint64) (ring.Files, error) {
+// request has got, and returns the client's files: none if the ring is the one that
+// both sides have kept.
+func (c *conn) newRing(g *granted, request, kept uint64) (ring.Files, error) {
 	fail := func(err error) (ring.Files, error) {
 		return ring.Files{}, fmt.Errorf("make ring of flow %d: %w", g.flow.ID(), err)
 	}
@@ -106,11 +110,12 @@ func (c *conn) newRing(g *granted, request uint64) (ring.Files, error) {
 	if err := c.s.takeBridge(c.creds); err != nil {
 		return fail(err)
 	}
-	ours, theirs, err := c.openRing()
+	ours, theirs, err := c.openRing(kept)
 	if err != nil {
 		c.s.giveBridge(c.creds)
 		return fail(err)
 	}
+	ours.Keep(func(k *ring.Kept) { c.kept.put(request, k) })
 	g.bridge = newBridge(ours, c.poller, port, func() { c.remove(request, g) })
 	return theirs, nil
 }
@@ -122,14 +127,17 @@ func (c *conn) newRing(g *granted, request uint64) (ring.Files, error) {
 // used.
 const bridgeRing = 4 << 20
 
-// openRing makes a ring and opens our end of it.
-func (c *conn) openRing() (*ring.End, ring.Files, error) {
+// openRing makes a ring, or takes the one that was kept, and opens our end of it.
+func (c *conn) openRing(kept uint64) (*ring.End, ring.Files, error) {
 	if c.poller == nil {
 		p, err := ring.NewPoller()
 		if err != nil {
 			return nil, ring.Files{}, err
 		}
 		c.poller = p
+	}
+	if k := c.kept.take(kept); k != nil {
+		return k.Renew(), ring.Files{}, nil
 	}
 	return ring.NewEnd(ring.Config{Size: bridgeRing})
 }

@@ -13,7 +13,8 @@
 // follows from the credentials that the kernel vouches for, never from what
 // it says. Each flow comes as two descriptors of a ring (package ring): to
 // another process of the machine directly, else to the daemon, which bridges
-// it with the port of the layer.
+// it with the port of the layer. A ring to the daemon may serve one short flow after
+// the other, see kept.go.
 package control
 
 import (

@@ -20,6 +20,8 @@ func FuzzRequest(f *testing.F) {
 		{Id: 2, Op: &irmpb.Request_Cancel{Cancel: &irmpb.Cancel{Request: 1}}},
 		{Id: 2, TimeoutMs: 1, Op: &irmpb.Request_Alloc{Alloc: &irmpb.Named{Name: []byte("n"), Qos: qosToPB(qos.Raw)}}},
 		{Id: 2, TimeoutMs: 1, Op: &irmpb.Request_Accept{Accept: &irmpb.Named{}}},
+		{Id: 2, TimeoutMs: 1, Op: &irmpb.Request_Alloc{Alloc: &irmpb.Named{Name: []byte("n"), Kept: 1}}},
+		{Id: 2, Op: &irmpb.Request_Query{Query: &irmpb.Named{Name: []byte("n")}}},
 		{Id: 2, Op: &irmpb.Request_Join{Join: &irmpb.Named{Name: []byte("l")}}},
 		deallocRequest(2),
 		{Id: 2, Op: &irmpb.Request_Listen{Listen: &irmpb.Named{Name: []byte("n")}}},
@@ -68,6 +70,7 @@ func FuzzReply(f *testing.F) {
 		{Id: 1, Code: -7, Text: []byte("no")},
 		{Id: 1, More: true, Names: []*irmpb.Name{{Name: []byte("n")}, {Name: []byte("n"), Processes: []int64{1}}}},
 		{Id: 1, Result: &irmpb.Reply_Flow{Flow: &irmpb.Flow{Id: 1, Side: 9}}},
+		{Id: 1, Result: &irmpb.Reply_Flow{Flow: &irmpb.Flow{Id: 1, Kept: true}}},
 		{Id: 1, Processes: []*irmpb.Process{{Names: [][]byte{[]byte("n")}}}, Programs: []*irmpb.Program{{Args: [][]byte{nil}}}},
 		{Id: 1, Nodes: []*irmpb.RIBNode{{Path: []byte("a"), LabelWidth: 1 << 31, Fields: []*irmpb.RIBField{
 			{Label: []byte("x:"), Value: &irmpb.RIBField_Real{Real: math.NaN()}}, {Value: &irmpb.RIBField_Text{Text: []byte("\xff\n")}},
@@ -98,7 +101,7 @@ func FuzzReply(f *testing.F) {
 			}
 			return
 		}
-		if _, err := openRing(k); err == nil {
+		if _, err := openRing(k, nil); err == nil {
 			t.Error("a ring without files")
 		}
 		read := k.replies

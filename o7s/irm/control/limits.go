@@ -25,6 +25,8 @@ type limits struct {
 	// userFlows bounds the flows of a user that the daemon remembers, the
 	// direct ones too, which cost it nothing but that.
 	userFlows int
+	// kept bounds the rings that wait for another flow, of all users: each is a descriptor.
+	kept int
 	// hello is how long a fresh connection may stay silent.
 	hello time.Duration
 	// reply is how long a client may leave its receive buffer full before it
@@ -54,6 +56,7 @@ func systemLimits() limits {
 		requests: 4096, userRequests: min(8192, int(files)/8),
 		userFlows: 1 << 16,
 		bridges:   bridges, userBridges: bridges / 4,
+		kept:  min(256, int(files)/16),
 		hello: 5 * time.Second, reply: 10 * time.Second,
 	}
 }

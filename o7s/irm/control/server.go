@@ -32,6 +32,8 @@ type server struct {
 	wg       sync.WaitGroup // connections
 	quota    log.Quota      // of log lines about a user's connections
 
+	kept keptShare
+
 	mu    sync.Mutex // guards users and conns
 	users map[uint32]*usage
 	conns int
@@ -53,6 +55,7 @@ func serve(ctx context.Context, i *irm.IRM, l *net.UnixListener, base *slog.Logg
 		version: version(),
 		limits:  lim,
 		users:   make(map[uint32]*usage),
+		kept:    keptShare{left: lim.kept},
 	}
 	s.group, s.hasGroup = adminGroup()
 	ctx, cancel := context.WithCancel(ctx)

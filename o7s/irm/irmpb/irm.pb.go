@@ -782,7 +782,7 @@ type isReply_Result interface {
 }
 
 type Reply_Flow struct {
-	Flow *Flow `protobuf:"bytes,10,opt,name=flow,proto3,oneof"` // with two descriptors: memory and bell of a ring
+	Flow *Flow `protobuf:"bytes,10,opt,name=flow,proto3,oneof"` // with two descriptors, memory and bell of a ring, unless one that was kept serves it
 }
 
 type Reply_Ipcp struct {
@@ -930,9 +930,12 @@ func (x *Cancel) GetRequest() uint64 {
 }
 
 type Named struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          []byte                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Qos           *QoS                   `protobuf:"bytes,2,opt,name=qos,proto3" json:"qos,omitempty"` // alloc only
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  []byte                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Qos   *QoS                   `protobuf:"bytes,2,opt,name=qos,proto3" json:"qos,omitempty"` // alloc only
+	// alloc, accept, join: the client has kept the ring of this earlier request, whose flow
+	// it has closed, and will not use it any more unless the reply names it; 0: none.
+	Kept          uint64 `protobuf:"varint,3,opt,name=kept,proto3" json:"kept,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -979,6 +982,13 @@ func (x *Named) GetQos() *QoS {
 		return x.Qos
 	}
 	return nil
+}
+
+func (x *Named) GetKept() uint64 {
+	if x != nil {
+		return x.Kept
+	}
+	return 0
 }
 
 // Dealloc ends a flow; an unknown one is no error. It names the request that the flow answered, not the
@@ -1233,6 +1243,7 @@ type Flow struct {
 	Key           []byte                 `protobuf:"bytes,12,opt,name=key,proto3" json:"key,omitempty"`
 	Peer          []byte                 `protobuf:"bytes,13,opt,name=peer,proto3" json:"peer,omitempty"`   // authenticated name
 	Layer         []byte                 `protobuf:"bytes,14,opt,name=layer,proto3" json:"layer,omitempty"` // that carries it; empty: none
+	Kept          bool                   `protobuf:"varint,15,opt,name=kept,proto3" json:"kept,omitempty"`  // the ring that the request offered carries it
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1363,6 +1374,13 @@ func (x *Flow) GetLayer() []byte {
 		return x.Layer
 	}
 	return nil
+}
+
+func (x *Flow) GetKept() bool {
+	if x != nil {
+		return x.Kept
+	}
+	return false
 }
 
 type IPCP struct {
@@ -3161,10 +3179,11 @@ const file_irm_proto_rawDesc = "" +
 	"\x05Hello\x12\x18\n" +
 	"\aprogram\x18\x01 \x01(\fR\aprogram\"\"\n" +
 	"\x06Cancel\x12\x18\n" +
-	"\arequest\x18\x01 \x01(\x04R\arequest\"<\n" +
+	"\arequest\x18\x01 \x01(\x04R\arequest\"P\n" +
 	"\x05Named\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\fR\x04name\x12\x1f\n" +
-	"\x03qos\x18\x02 \x01(\v2\r.o7gw.irm.QoSR\x03qos\"#\n" +
+	"\x03qos\x18\x02 \x01(\v2\r.o7gw.irm.QoSR\x03qos\x12\x12\n" +
+	"\x04kept\x18\x03 \x01(\x04R\x04kept\"#\n" +
 	"\aDealloc\x12\x18\n" +
 	"\arequest\x18\x01 \x01(\x04R\arequest\"$\n" +
 	"\bUnlisten\x12\x18\n" +
@@ -3179,7 +3198,7 @@ const file_irm_proto_rawDesc = "" +
 	"\x03ber\x18\x05 \x01(\rR\x03ber\x12\x19\n" +
 	"\bin_order\x18\x06 \x01(\rR\ainOrder\x12\x17\n" +
 	"\amax_gap\x18\a \x01(\rR\x06maxGap\x12\x18\n" +
-	"\atimeout\x18\b \x01(\rR\atimeout\"\xbd\x02\n" +
+	"\atimeout\x18\b \x01(\rR\atimeout\"\xd1\x02\n" +
 	"\x04Flow\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x03R\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\fR\x04name\x12\x1f\n" +
@@ -3195,7 +3214,8 @@ const file_irm_proto_rawDesc = "" +
 	"\x06cipher\x18\v \x01(\rR\x06cipher\x12\x10\n" +
 	"\x03key\x18\f \x01(\fR\x03key\x12\x12\n" +
 	"\x04peer\x18\r \x01(\fR\x04peer\x12\x14\n" +
-	"\x05layer\x18\x0e \x01(\fR\x05layer\"\xba\x01\n" +
+	"\x05layer\x18\x0e \x01(\fR\x05layer\x12\x12\n" +
+	"\x04kept\x18\x0f \x01(\bR\x04kept\"\xba\x01\n" +
 	"\x04IPCP\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x03R\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\fR\x04name\x12\x12\n" +
