@@ -169,6 +169,28 @@ func TestHosts(t *testing.T) {
 	}
 }
 
+// TestServers: a server that does not answer is left out.
+func TestServers(t *testing.T) {
+	client, server := proxytest.Pair(t, "exit")
+	z, at := serveDNS(t)
+	web := echo(t, "127.0.0.1:0")
+	z.set("web.test", "127.0.0.1")
+	gone := newParty(t, "127.0.0.1:0")
+	dead := gone.addr()
+	gone.Close()
+	start(t, config(allow("127.0.0.1/32"), dead, dead, at), server)
+	for range 3 {
+		// Two attempts for each question, that is, one for each server of the
+		// system; by the third session the right one is found.
+		conn, err := open(t, client, host("web.test", web.Port()))
+		if err == nil {
+			works(t, conn)
+			return
+		}
+	}
+	t.Error("the server that answers is not asked")
+}
+
 // TestNothing: without rules nothing is let out.
 func TestNothing(t *testing.T) {
 	client, server := proxytest.Pair(t, "exit")

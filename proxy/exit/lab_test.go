@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -104,8 +105,9 @@ func (z *zone) ServeDNS(w dns.ResponseWriter, q *dns.Msg) {
 	z.mu.Lock()
 	defer z.mu.Unlock()
 	m := new(dns.Msg).SetReply(q)
+	m.RecursionAvailable = true
 	name := q.Question[0].Name
-	addrs, ok := z.addrs[name[:len(name)-1]]
+	addrs, ok := z.addrs[strings.ToLower(name[:len(name)-1])]
 	switch {
 	case name == "silent.test.":
 		return

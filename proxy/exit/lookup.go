@@ -4,6 +4,7 @@ package exit
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"sync/atomic"
@@ -11,17 +12,42 @@ import (
 	"o7gw/proxy/session"
 )
 
-// resolver returns a resolver that asks the servers in turn; without any, that
-// of the system.
+// resolver returns a resolver that asks the servers; without any, those of the
+// system. A query that nobody waits for any more ends at once, and not when the
+// server's time is up.
 func resolver(servers []netip.AddrPort) *net.Resolver {
-	if len(servers) == 0 {
-		return net.DefaultResolver
-	}
-	var turn atomic.Uint32
-	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
-		at := servers[int((turn.Add(1)-1)%uint32(len(servers)))]
-		return new(net.Dialer).DialContext(ctx, network, at.String())
+	turn := new(atomic.Uint32)
+	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, at string) (net.Conn, error) {
+		mine := turn.Load()
+		if n := uint32(len(servers)); n > 0 {
+			at = servers[mine%n].String()
+		}
+		c, err := new(net.Dialer).DialContext(ctx, network, at)
+		if err != nil {
+			return nil, err
+		}
+		context.AfterFunc(ctx, func() { c.Close() })
+		if u, ok := c.(*net.UDPConn); ok {
+			return &query{u, turn, mine}, nil
+		}
+		return c, nil
 	}}
+}
+
+// query is a question to one of several servers. If that does not answer it is
+// the turn of the next, from then on and for all.
+type query struct {
+	*net.UDPConn
+	turn *atomic.Uint32
+	mine uint32
+}
+
+func (q *query) Read(b []byte) (int, error) {
+	n, err := q.UDPConn.Read(b)
+	if err != nil && !errors.Is(err, net.ErrClosed) {
+		q.turn.CompareAndSwap(q.mine, q.mine+1)
+	}
+	return n, err
 }
 
 // answer is what one question to the DNS has brought.

@@ -55,13 +55,16 @@ func (p *partners) target(to netip.AddrPort) netip.AddrPort {
 	if v == p.toSeen && to == p.to {
 		return to
 	}
-	if to.Port() == 0 || !p.allowed(to) {
-		return netip.AddrPort{}
-	}
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.recheckLocked(v.cfg)
-	p.enterLocked(to.Addr(), to.Port())
-	p.mu.Unlock()
+	// The port with which the entry was made needs no check again.
+	if port, ok := p.young[to.Addr()]; !ok || port != to.Port() {
+		if to.Port() == 0 || !p.allowed(to) {
+			return netip.AddrPort{}
+		}
+		p.enterLocked(to.Addr(), to.Port())
+	}
 	p.to, p.toSeen = to, v
 	return to
 }

@@ -184,11 +184,8 @@ func TestPeers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := dialTCP(t, bob, "svc", session.Request{})
-	if err == nil {
-		t.Fatal("bob got in")
-	}
-	if b, err = dialTCP(t, bob, "svc", session.Request{Port: 80}); err != nil {
+	b, err := dialTCP(t, bob, "svc", session.Request{Port: 80})
+	if err != nil {
 		t.Fatal(err)
 	}
 	works(t, a)
