@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"slices"
 
+	"o7gw/gateway/segment"
 	"o7gw/gateway/tunnel"
 	"o7gw/proxy/ledger"
 )
@@ -16,8 +17,12 @@ const (
 	maxNames = 1000
 )
 
-// Tunnel is the kind of the objects that Complete makes of tunnels.
-const Tunnel = "tunnel"
+// Kinds of objects whose sessions are their peers: of Tunnel are those that
+// Complete makes of tunnels.
+const (
+	Tunnel  = "tunnel"
+	Segment = "segment"
+)
 
 // Complete fills in what follows from Tunnels, Objects and Names: the tunnels
 // as objects, totals, peers and the names of objects. To be called once.
@@ -70,7 +75,7 @@ func (r *Report) sum() {
 	r.Totals = t
 }
 
-// findPeers lists the flows of tunnels, and who has sessions, among those that
+// findPeers lists the flows of tunnels and segments, and who has sessions, among those that
 // the books show.
 func (r *Report) findPeers() {
 	r.Peers = []Peer{}
@@ -88,6 +93,9 @@ func (r *Report) findPeers() {
 	known := map[key]int{}
 	for i := range r.Objects {
 		o := &r.Objects[i]
+		if s, ok := o.Detail.(segment.Status); ok {
+			r.Peers = append(r.Peers, segmentPeers(o, &s)...)
+		}
 		for j := range o.Book.Sessions {
 			s := &o.Book.Sessions[j]
 			k := key{o.ID(), s.Peer}

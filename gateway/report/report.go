@@ -76,9 +76,9 @@ type Totals struct {
 
 // Peer is who is at the other end of flows now.
 type Peer struct {
-	Name     string         `json:"name,omitempty"` // authenticated; empty: it showed no certificate
+	Name     string         `json:"name,omitempty"` // authenticated, or of a segment's member; empty: it showed no certificate
 	Object   string         `json:"object"`         // ID of the object
-	Flow     int            `json:"flow,omitempty"` // of a tunnel
+	Flow     int            `json:"flow,omitempty"` // of a tunnel or segment
 	State    string         `json:"state"`
 	Sessions int            `json:"sessions"`
 	RxBytes  uint64         `json:"rx_bytes"` // of what is open

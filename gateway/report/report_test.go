@@ -14,6 +14,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"o7gw/gateway/segment"
 	"o7gw/gateway/tunnel"
 	"o7gw/proxy/ledger"
 )
@@ -87,6 +88,31 @@ func TestComplete(t *testing.T) {
 	empty.Complete()
 	if b, _ := json.Marshal(empty); strings.Contains(strings.ReplaceAll(string(b), `"started":`, ""), "null") {
 		t.Errorf("null in %s", b)
+	}
+}
+
+func TestSegment(t *testing.T) {
+	for want, s := range map[string]segment.Status{
+		"up hub true [hub true [segment lan]] [member segment lan 3 down 5]": {
+			Listen: []string{"hub"}, Ports: []segment.PortStatus{{Flow: 3, Member: "member", Name: "x", Down: true, RxBytes: 5}},
+		},
+		"not connected hub false [hub false [segment lan]] []":               {Connect: []string{"hub"}},
+		"up wide false [wide false [segment lan]] [wide segment lan 4 up 0]": {Layer: "wide", Ports: []segment.PortStatus{{Flow: 4, Name: "wide"}}},
+	} {
+		o := Object{Kind: "segment", Name: "lan"}
+		o.SetSegment(s)
+		r := Report{Objects: []Object{o}}
+		r.Complete()
+		names, peers := []string{}, []string{}
+		for _, n := range r.Names {
+			names = append(names, fmt.Sprint(n.Name, " ", n.Served, " ", n.Objects))
+		}
+		for _, p := range r.Peers {
+			peers = append(peers, fmt.Sprint(p.Name, " ", p.Object, " ", p.Flow, " ", p.State, " ", p.RxBytes))
+		}
+		if got := fmt.Sprint(r.Objects[0].State, " ", o.Service, " ", o.Serves, " ", names, " ", peers); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
 	}
 }
 

@@ -59,6 +59,7 @@ func lines(r *report.Report, sessions int) []line {
 	for i := range r.Tunnels {
 		out = append(out, tunnelLines(&r.Tunnels[i])...)
 	}
+	out = append(out, segmentLines(r)...)
 	return append(out, sessionLines(r, sessions)...)
 }
 
@@ -83,11 +84,15 @@ func objects(r *report.Report) []line {
 			at = append(slices.Clone(at), o.Device)
 		}
 		b := &o.Book
+		sessions := fmt.Sprintf("%d of %d", b.Open, b.Total)
+		if o.Kind == report.Segment {
+			sessions = fmt.Sprint(b.Open)
+		}
 		rates := ""
 		if o.Rate != nil {
 			rates = Speed(o.Rate.Rx) + ", " + Speed(o.Rate.Tx)
 		}
-		t.row(o.ID(), o.State, o.Service, strings.Join(at, " "), fmt.Sprintf("%d of %d", b.Open, b.Total),
+		t.row(o.ID(), o.State, o.Service, strings.Join(at, " "), sessions,
 			fmt.Sprint(b.Refused), fmt.Sprint(b.Failed), Size(b.RxBytes), Size(b.TxBytes), rates)
 		if b.LastError != "" {
 			when := ""
@@ -95,6 +100,18 @@ func objects(r *report.Report) []line {
 				when = b.ErrorTime.Format(time.TimeOnly) + " "
 			}
 			t.note("  last error: " + when + b.LastError)
+		}
+	}
+	return t.lines("")
+}
+
+// segmentLines lists the flows of segments.
+func segmentLines(r *report.Report) []line {
+	t := table{columns: []string{"PEER OF", "FLOW", "PEER", "STATE", "RECEIVED", "SENT"}}
+	for i := range r.Peers {
+		p := &r.Peers[i]
+		if strings.HasPrefix(p.Object, report.Segment+" ") {
+			t.row(p.Object, fmt.Sprint(p.Flow), p.Name, p.State, Size(p.RxBytes), Size(p.TxBytes))
 		}
 	}
 	return t.lines("")
@@ -110,7 +127,7 @@ func sessionLines(r *report.Report, n int) []line {
 	open := 0
 	for i := range r.Objects {
 		o := &r.Objects[i]
-		if o.Kind != report.Tunnel {
+		if o.Kind != report.Tunnel && o.Kind != report.Segment {
 			open += o.Book.Open
 		}
 		for j := range o.Book.Sessions {

@@ -12,6 +12,7 @@ import (
 	"unicode"
 
 	"o7gw/gateway/report"
+	"o7gw/gateway/segment"
 	"o7gw/gateway/tunnel"
 	"o7gw/proxy/ledger"
 )
@@ -41,6 +42,9 @@ func example() report.Report {
 			}},
 		},
 	}
+	lan := report.Object{Kind: "segment", Name: "lan"}
+	lan.SetSegment(segment.Status{Device: "tap0", Connect: []string{"hub"}, RxBytes: 2000, Ports: []segment.PortStatus{{Flow: 9, Member: hostile, RxBytes: 2000}}})
+	r.Objects = append(r.Objects, lan)
 	r.Complete()
 	return r
 }
@@ -53,12 +57,13 @@ func TestText(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := `Gateway 7, x.toml, embedded node, since 2026-01-02 03:04:05.
-4 of 4 objects up. Sessions: 5 open, 10 in all, 1 refused, 4 failed.
+5 of 5 objects up. Sessions: 6 open, 10 in all, 1 refused, 4 failed.
 
-OBJECT      STATE  SERVICE  AT                  SESSIONS  REFUSED  FAILED  RECEIVED  SENT  RATES (IN, OUT)
-expose web  up     web                          3 of 9    1        0       1.5 MB    0 B   1.0 Mbit/s, 8 bit/s
+OBJECT       STATE  SERVICE  AT                  SESSIONS  REFUSED  FAILED  RECEIVED  SENT  RATES (IN, OUT)
+expose web   up     web                          3 of 9    1        0       1.5 MB    0 B   1.0 Mbit/s, 8 bit/s
   last error: 12:04:05 127.0.0.1:80: connection refused
-socks       up              tcp:127.0.0.1:1080  1 of 1    0        0       0 B       0 B
+socks        up              tcp:127.0.0.1:1080  1 of 1    0        0       0 B       0 B
+segment lan  up     hub      tap0                1         0        0       2.0 kB    0 B
 
 Tunnel a: client of vpn on tun0 (10.0.0.1/24), MTU 1468, mode o7gw
   FLOW  STATE  SINCE  MTU   RECEIVED  SENT   DROPPED  PREFIXES
@@ -67,6 +72,9 @@ Tunnel a: client of vpn on tun0 (10.0.0.1/24), MTU 1468, mode o7gw
 Tunnel b: server of x on  (), MTU 0, mode ` + `
   not connected, 4 attempts: no such name
   no peer
+
+PEER OF      FLOW  PEER                      STATE  RECEIVED  SENT
+segment lan  9     a` + "\uFFFD[2J\uFFFD]0;owned\uFFFD\uFFFD\uFFFDb\uFFFD\uFFFD31m\uFFFD" + `  up     2.0 kB    0 B
 
 SESSION OF  PROTOCOL  FROM        TO            SERVICE  PEER                      AGE    RECEIVED  SENT
 socks       tcp                   mail.o7s:25   mail                               1s     0 B       0 B

@@ -147,7 +147,7 @@ function showSessions(report) {
     age(seconds(s.age_ns)), bytes(s.rx_bytes), bytes(s.tx_bytes),
   ]).filter((row) => wanted.every((w) => row.slice(0, 6).some((cell) => cell.toLowerCase().includes(w))));
   fill($("sessions"), rows, wanted.length ? "No session matches." : "No session is open.");
-  const open = report.objects.reduce((n, o) => n + (o.kind === "tunnel" ? 0 : o.book.open_sessions), 0);
+  const open = report.objects.reduce((n, o) => n + (["tunnel", "segment"].includes(o.kind) ? 0 : o.book.open_sessions), 0);
   put($("shown"), rows.length === open ? "" : rows.length + " of " + count(open) + (all.length < open ? ", the newest" : ""));
 }
 
