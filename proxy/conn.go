@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"o7gw/o7s"
+	"o7gw/o7s/layer"
 	"o7gw/o7s/packet"
 	"o7gw/proxy/session"
 )
@@ -116,10 +117,13 @@ func (c *Conn) fillLocked() error {
 		}
 		n, err := c.f.ReadBatch(r.in[:])
 		if err != nil {
-			if !isTimeout(err) {
-				r.done = err // io.EOF: the peer has closed, after it delivered everything
-				return r.done
+			if isTimeout(err) {
+				return err
 			}
+			if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, layer.ErrFlowPeer) {
+				err = c.aborted(err)
+			}
+			r.done = err // io.EOF: the peer has closed, after it delivered everything
 			return err
 		}
 		r.at, r.n = 0, c.takeLocked(n)

@@ -85,7 +85,7 @@ func streamQoS(qs qos.Spec) qos.Spec {
 		qs.Timeout = peerTimeout
 	}
 	qs.InOrder, qs.Loss = 1, 0
-	return qs
+	return mortal(qs)
 }
 
 // datagramQoS returns the specification for a UDP session: qs without order
@@ -98,6 +98,15 @@ func datagramQoS(qs qos.Spec) qos.Spec {
 	qs.InOrder = 0
 	if qs.Loss == 0 {
 		qs.Loss = 1
+	}
+	return mortal(qs)
+}
+
+// mortal sees to it that a peer which has vanished does not hold the session for
+// ever.
+func mortal(qs qos.Spec) qos.Spec {
+	if qs.Timeout == 0 {
+		qs.Timeout = peerTimeout
 	}
 	return qs
 }

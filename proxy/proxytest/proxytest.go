@@ -15,6 +15,7 @@ import (
 
 	"o7gw/o7s"
 	"o7gw/o7s/ipcp"
+	"o7gw/o7s/ipcp/sim"
 	"o7gw/o7s/irm"
 	"o7gw/o7s/layer"
 	"o7gw/o7s/node"
@@ -58,7 +59,7 @@ func PairMTU(t testing.TB, mtu int, names ...string) (client, server Stack) {
 func Local(t testing.TB) (client, server Stack) {
 	t.Helper()
 	dir := runDir(t)
-	begin(t, dir)
+	begin(t, node.Config{RunDir: dir})
 	return attach(t, dir), attach(t, dir)
 }
 
@@ -70,6 +71,22 @@ func Daemons(t testing.TB, mtu int, names ...string) (client, server Stack) {
 	start(t, near, ipcp.UDPConfig{Addr: a, MTU: mtu, Hosts: hosts(b, names)})
 	start(t, far, ipcp.UDPConfig{Addr: b, MTU: mtu})
 	return attach(t, near), attach(t, far)
+}
+
+// Simulated returns the stacks of two nodes on a simulated link, which can lose
+// packets and be cut. Both end with the test.
+func Simulated(t testing.TB, p sim.Params) (client, server Stack, link *sim.Link) {
+	t.Helper()
+	network := sim.NewNetwork(1)
+	t.Cleanup(network.Close)
+	link = network.NewLink(p)
+	at := func() Stack {
+		factory := func(kind ipcp.Type, env ipcp.Env) (ipcp.IPCP, error) { return link.NewIPCP(kind, env), nil }
+		n := begin(t, node.Config{Factory: factory})
+		join(t, n, ipcp.EthDIX, ipcp.Config{Layer: "net"})
+		return Stack{n.Stack()}
+	}
+	return at(), at(), link
 }
 
 // runDir returns a directory with a path short enough for a socket.
@@ -170,22 +187,28 @@ func hosts(at netip.Addr, names []string) map[string][]netip.Addr {
 // start starts a node in a udp4 layer.
 func start(t testing.TB, dir string, cfg ipcp.UDPConfig) member {
 	t.Helper()
-	ctx := context.Background()
-	n := begin(t, dir)
-	id, err := n.IRM().CreateIPCP(ipcp.UDP4, "udp")
-	if err == nil {
-		err = n.IRM().Bootstrap(ctx, id, ipcp.Config{Type: ipcp.UDP4, Layer: "net", UDP: cfg})
-	}
-	if err != nil {
-		t.Fatalf("node at %v: %v", cfg.Addr, err)
-	}
-	return member{n, id}
+	n := begin(t, node.Config{RunDir: dir})
+	return member{n, join(t, n, ipcp.UDP4, ipcp.Config{Layer: "net", UDP: cfg})}
 }
 
-// begin starts a node; with a run directory, it is a daemon.
-func begin(t testing.TB, dir string) *node.Node {
+// join makes an IPC process of a node and returns its id.
+func join(t testing.TB, n *node.Node, kind ipcp.Type, cfg ipcp.Config) int {
 	t.Helper()
-	n, err := node.New(context.Background(), node.Config{RunDir: dir})
+	id, err := n.IRM().CreateIPCP(kind, kind.String())
+	if err == nil {
+		cfg.Type = kind
+		err = n.IRM().Bootstrap(context.Background(), id, cfg)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+// begin starts a node; one with a run directory is a daemon.
+func begin(t testing.TB, cfg node.Config) *node.Node {
+	t.Helper()
+	n, err := node.New(context.Background(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
