@@ -25,6 +25,7 @@ func udpPath(t testing.TB) (in, out func()) {
 			ds[i].Buf.Release()
 		}
 	}}, tcpip.NewStdClock())
+	d.put() // its reader has what it needs
 	s.out.w = sink{d}
 	r := &reader{Stack: s, datagrams: make([]Datagram, 0, packet.BatchSize)}
 	t.Cleanup(func() { packet.ReleaseBatch(r.small) })

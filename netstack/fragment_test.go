@@ -150,13 +150,15 @@ func FuzzPacket(f *testing.F) {
 		for _, n := range []int{len(p), int(cut)} {
 			b := packet.Get(65535)
 			b.Append(p[:min(n, len(p))])
+			r.more = true
 			if !r.packet(b) {
 				if b.Len() != min(n, len(p)) || b.Headroom() != packet.Headroom {
 					t.Error("changed a buffer that it did not keep")
 				}
-				b.Release()
+				defer b.Release()
 			}
 		}
+		r.flush()
 		for _, d := range r.datagrams {
 			if d.Src.Addr().Is4() != d.Dst.Addr().Is4() || d.Buf.Headroom() < 28 {
 				t.Errorf("%+v", d)

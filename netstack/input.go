@@ -38,6 +38,8 @@ type reader struct {
 	small     []*packet.Buffer
 	fragments reassembler
 	tcp       bool // gVisor got something, and may not have run yet
+	more      bool // the packet is not the last of its batch
+	joined    joined
 }
 
 // read carries packets from the device until that is closed.
@@ -84,10 +86,12 @@ func (r *reader) drain(bufs []*packet.Buffer, room int) bool {
 		bytes := 0
 		for i, b := range bufs[:n] {
 			bytes += b.Len()
+			r.more = i < n-1
 			if r.packet(b) {
 				bufs[i] = packet.Get(room)
 			}
 		}
+		r.flush()
 		r.rxPackets.Add(uint64(n))
 		r.rxBytes.Add(uint64(bytes))
 		if len(r.datagrams) >= pushBatch {
@@ -147,8 +151,13 @@ func (r *reader) fragment(h *ipHeader, b *packet.Buffer) (kept bool) {
 	if !ok {
 		r.malformed.Add(1)
 	}
-	if whole != nil && !r.packet(whole) {
-		whole.Release()
+	if whole != nil {
+		// Not joined with others: that would go on when the buffer is gone.
+		r.flush()
+		r.more = false
+		if !r.packet(whole) {
+			whole.Release()
+		}
 	}
 	return kept
 }
@@ -170,15 +179,21 @@ func (r *reader) copy(p []byte) *packet.Buffer {
 	return b
 }
 
-// segment gives a TCP packet to gVisor, which copies it.
+// segment gives a TCP packet to gVisor, which copies it; now, or with those
+// that follow.
 func (r *reader) segment(h *ipHeader, p []byte) {
 	t := p[h.len:]
-	if len(t) < tcpLen || !checked(h, t) {
+	if len(t) < tcpLen || t[12]>>4 < tcpLen/4 || int(t[12]>>4)*4 > len(t) || !checked(h, t) {
 		r.malformed.Add(1)
 		return
 	}
 	r.tcp = true
-	r.deliver(h, p, min(h.len+int(t[12]>>4)*4, len(p)))
+	hdr := h.len + int(t[12]>>4)*4
+	if (r.more || r.joined.head != nil) && r.join(h, p, hdr) {
+		return
+	}
+	r.flush()
+	r.deliver(h, p, hdr)
 }
 
 // deliver gives a packet to gVisor; its first hdr bytes are headers.
@@ -190,9 +205,14 @@ func (s *Stack) deliver(h *ipHeader, p []byte, hdr int) {
 	if hdr < len(p) {
 		data.Append(buffer.NewViewWithData(p[hdr:]))
 	}
+	s.give(h.v6, data)
+}
+
+// give gives a packet to gVisor.
+func (s *Stack) give(v6 bool, data buffer.Buffer) {
 	pkt := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: data})
 	proto := tcpip.NetworkProtocolNumber(header.IPv4ProtocolNumber)
-	if h.v6 {
+	if v6 {
 		proto = header.IPv6ProtocolNumber
 	}
 	s.link.deliver(proto, pkt)

@@ -150,25 +150,31 @@ func echoTCP(r *netstack.TCPRequest) {
 	}
 }
 
+// TestEcho: what goes through comes back the same, in packets of 64 KiB and in
+// small ones that are joined and split on the way.
 func TestEcho(t *testing.T) {
-	begin(t, netstack.Config{TCP: echoTCP})
-	both(t, func(t *testing.T, dst netip.Addr) {
-		c, err := net.Dial("tcp", at(dst, 80))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		data := make([]byte, 20<<20)
-		rand.NewChaCha8([32]byte{2}).Read(data)
-		go func() {
-			c.Write(data)
-			c.(*net.TCPConn).CloseWrite()
-		}()
-		got, err := io.ReadAll(c)
-		if err != nil || sha256.Sum256(got) != sha256.Sum256(data) {
-			t.Errorf("%d bytes of %d, %v", len(got), len(data), err)
-		}
-	})
+	data := make([]byte, 8<<20)
+	rand.NewChaCha8([32]byte{2}).Read(data)
+	for name, mtu := range map[string]int{"MTU 65520": 65520, "MTU 1500": 1500} {
+		t.Run(name, func(t *testing.T) {
+			begin(t, netstack.Config{MTU: mtu, TCP: echoTCP})
+			both(t, func(t *testing.T, dst netip.Addr) {
+				c, err := net.Dial("tcp", at(dst, 80))
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer c.Close()
+				go func() {
+					c.Write(data)
+					c.(*net.TCPConn).CloseWrite()
+				}()
+				got, err := io.ReadAll(c)
+				if err != nil || sha256.Sum256(got) != sha256.Sum256(data) {
+					t.Errorf("%d bytes of %d, %v", len(got), len(data), err)
+				}
+			})
+		})
+	}
 }
 
 // TestRefuse: the client is not connected before Accept, and a refusal is a
