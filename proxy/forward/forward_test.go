@@ -328,3 +328,24 @@ func TestNC(t *testing.T) {
 		t.Fatalf("%q, %v", out, err)
 	}
 }
+
+func TestStartedAndStopped(t *testing.T) {
+	w := listentest.New(t, nil)
+	listentest.StartedAndStopped(t, func() {
+		cfg := forward.Defaults()
+		cfg.TCP, cfg.UDP, cfg.Service, cfg.Port = anyPort, anyPort, listentest.Service, 7
+		f := forward.New(cfg, w.Dialer, listentest.Quiet)
+		if err := f.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		c, u := dial(t, "tcp", tcpAt(f)), dial(t, "udp", udpAt(f))
+		u.Write([]byte("on the way when it ends"))
+		c.Write([]byte("x"))
+		if _, err := io.ReadFull(c, make([]byte, 1)); err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+		c.Close()
+		u.Close()
+	})
+}

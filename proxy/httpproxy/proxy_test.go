@@ -400,3 +400,27 @@ func TestPrograms(t *testing.T) {
 		t.Errorf("%q, %v", got, err)
 	}
 }
+
+func TestStartedAndStopped(t *testing.T) {
+	w := listentest.New(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "in") }))
+	listentest.StartedAndStopped(t, func() {
+		cfg := httpproxy.Defaults()
+		cfg.Listen = []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0")}
+		p := httpproxy.New(cfg, w.Dialer, w.Table, listentest.Quiet)
+		if err := p.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		c, r := raw(t, p, "CONNECT web.o7s:7 HTTP/1.1\r\nHost: web.o7s:7\r\n\r\n")
+		if res, err := http.ReadResponse(r, &http.Request{Method: http.MethodConnect}); err != nil || res.StatusCode != 200 {
+			t.Fatal(res, err)
+		}
+		g, r := raw(t, p, "GET http://web.o7s/ HTTP/1.1\r\nHost: web.o7s\r\n\r\n")
+		if res, _ := answer(t, r); res.StatusCode != 200 {
+			t.Fatal(res.Status)
+		}
+		p.Close()
+		p.Close()
+		c.Close()
+		g.Close()
+	})
+}

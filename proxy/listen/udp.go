@@ -14,6 +14,7 @@ import (
 
 	"o7gw/proxy"
 	"o7gw/proxy/ledger"
+	"o7gw/proxy/session"
 	"o7gw/proxy/udpsock"
 )
 
@@ -25,6 +26,7 @@ type Dial func(ctx context.Context, from netip.AddrPort) (*proxy.Packets, ledger
 type UDP struct {
 	sock     *udpsock.Socket
 	dial     Dial
+	book     *ledger.Book
 	gate     *Gate
 	sessions *Sessions[netip.AddrPort]
 	wg       sync.WaitGroup
@@ -48,7 +50,7 @@ func ListenUDP(at netip.AddrPort, gate *Gate, idle time.Duration, book *ledger.B
 		c.Close()
 		return nil, err
 	}
-	u := &UDP{sock: sock, dial: dial, gate: gate, sessions: NewSessions[netip.AddrPort](book, idle), ended: make(chan struct{})}
+	u := &UDP{sock: sock, dial: dial, book: book, gate: gate, sessions: NewSessions[netip.AddrPort](book, idle), ended: make(chan struct{})}
 	u.wg.Go(u.read)
 	u.wg.Go(u.sweep)
 	return u, nil
@@ -121,15 +123,21 @@ func (u *UDP) answer(from netip.Addr, to netip.AddrPort, d []proxy.Datagram) {
 	u.sock.WriteFrom(from, d)
 }
 
+// sweep looks after idle sessions, and enters what was dropped meanwhile into
+// the book: not each datagram, since there may be very many.
 func (u *UDP) sweep() {
 	t := time.NewTicker(SweepEvery)
 	defer t.Stop()
-	for {
+	for known := uint64(0); ; {
 		select {
 		case <-u.ended:
 			return
 		case <-t.C:
-			u.sessions.Sweep()
+		}
+		u.sessions.Sweep()
+		if now := u.dropped.Load(); now != known {
+			u.book.Refused(ledger.Info{Proto: session.UDP}, fmt.Errorf("%d datagrams of new clients: %w", now-known, session.Busy))
+			known = now
 		}
 	}
 }

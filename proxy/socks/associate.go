@@ -211,7 +211,7 @@ func (a *association) find(to address, raw []byte) *listen.Session[target] {
 		},
 		Answer: func(d []proxy.Datagram) { a.answer(asked, d) },
 		Enter:  a.enter,
-		Leave:  func() { a.count.Add(-1) },
+		Leave:  a.leave,
 	})
 	if c == nil {
 		book.Refused(info, session.Busy)
@@ -219,13 +219,20 @@ func (a *association) find(to address, raw []byte) *listen.Session[target] {
 	return c
 }
 
-// enter takes a place for a flow.
+// enter takes a place for a flow, among those of the association and among
+// those of all.
 func (a *association) enter() bool {
-	if a.count.Add(1) > flowsMost {
+	if a.count.Add(1) > flowsMost || !a.server.flows.Enter(a.source.Addr()) {
 		a.count.Add(-1)
 		return false
 	}
 	return true
+}
+
+// leave gives the place of a flow back.
+func (a *association) leave() {
+	a.count.Add(-1)
+	a.server.flows.Leave(a.source.Addr())
 }
 
 // answer takes datagrams of a flow to the client. They come from where it has

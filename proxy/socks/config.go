@@ -14,7 +14,7 @@ type Config struct {
 	// Users are names and their passwords; without any, everybody who can
 	// reach the addresses is served.
 	Users       map[string]string
-	MaxSessions int           // clients at a time
+	MaxSessions int           // clients at a time, and UDP flows of all
 	IdleUDP     time.Duration // after which a UDP flow ends
 }
 

@@ -47,6 +47,7 @@ type Server struct {
 	users  atomic.Pointer[users.List]
 	cfg    atomic.Pointer[Config] // never changed, only replaced
 	udp    associations
+	flows  *listen.Gate // of UDP, of all associations
 }
 
 // New returns a server that Start starts. table returns the routes of the
@@ -59,6 +60,7 @@ func New(cfg Config, d *proxy.Dialer, table func() *route.Table, log *slog.Logge
 	}
 	s.users.Store(users.New(cfg.Users))
 	s.cfg.Store(&cfg)
+	s.flows = listen.NewGate(cfg.MaxSessions)
 	s.tcp = listen.NewTCP(s.log, s.book, cfg.MaxSessions, s.serve)
 	return s
 }
@@ -105,6 +107,7 @@ func (s *Server) Update(cfg Config) (restart []string) {
 		cfg.Listen = old.Listen
 	}
 	s.tcp.SetMax(cfg.MaxSessions)
+	s.flows.Set(cfg.MaxSessions)
 	s.users.Store(users.New(cfg.Users))
 	s.udp.setIdle(cfg.IdleUDP)
 	s.cfg.Store(&cfg)

@@ -173,6 +173,24 @@ func TestUsers(t *testing.T) {
 	echoed(t, conn)
 }
 
+// TestSilent: clients that say nothing, or half of it, keep nobody out.
+func TestSilent(t *testing.T) {
+	_, s := start(t, nil, func(c *socks.Config) { c.MaxSessions = 50 })
+	for i := range 49 {
+		c, err := net.Dial("tcp", at(s))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		io.WriteString(c, "\x05\x01\x00\x05\x01\x00\x03\x20"[:i%9])
+	}
+	c, err := dial(t, s, nil, "web.o7s:7")
+	if err != nil {
+		t.Fatal(err)
+	}
+	echoed(t, c)
+}
+
 // raw sends bytes and returns all that comes back until the server closes.
 func raw(t testing.TB, s *socks.Server, parts ...string) []byte {
 	t.Helper()
@@ -342,4 +360,27 @@ func TestLife(t *testing.T) {
 		t.Error("a session outlives the server")
 	}
 	c.Close()
+}
+
+func TestStartedAndStopped(t *testing.T) {
+	w := listentest.New(t, nil)
+	listentest.StartedAndStopped(t, func() {
+		cfg := socks.Defaults()
+		cfg.Listen = []netip.AddrPort{loopback}
+		s := socks.New(cfg, w.Dialer, w.Table, listentest.Quiet)
+		if err := s.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		c, err := dial(t, s, nil, "web.o7s:7")
+		if err != nil {
+			t.Fatal(err)
+		}
+		control, u := associate(t, s, anyAddress)
+		u.Write(asked("web.o7s", 7, []byte("on the way when it ends")))
+		s.Close()
+		s.Close()
+		c.Close()
+		control.Close()
+		u.Close()
+	})
 }

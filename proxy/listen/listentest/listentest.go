@@ -12,8 +12,11 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"o7gw/proxy"
 	"o7gw/proxy/exit"
@@ -151,4 +154,42 @@ func Echo(t testing.TB) netip.AddrPort {
 		wg.Wait()
 	})
 	return at
+}
+
+// StartedAndStopped starts and stops an object a hundred times, with a use in
+// between, and wants no descriptor to be left.
+func StartedAndStopped(t *testing.T, once func()) {
+	t.Helper()
+	for range 3 { // what the libraries open once
+		once()
+	}
+	before := descriptors(t)
+	for range 100 {
+		once()
+	}
+	// The kernel and the HTTP library close some a little later.
+	after := descriptors(t)
+	for end := time.Now().Add(10 * time.Second); len(after) > len(before) && time.Now().Before(end); after = descriptors(t) {
+		time.Sleep(10 * time.Millisecond)
+	}
+	if len(after) > len(before) {
+		t.Errorf("%d descriptors, before %d: %v, before %v", len(after), len(before), after, before)
+	}
+}
+
+// descriptors returns what the descriptors of the process are.
+func descriptors(t *testing.T) (all []string) {
+	t.Helper()
+	const dir = "/proc/self/fd"
+	list, err := os.ReadDir(dir)
+	if err != nil {
+		t.Skip(err)
+	}
+	for _, e := range list {
+		what, err := os.Readlink(filepath.Join(dir, e.Name()))
+		if err == nil { // not that of the directory itself
+			all = append(all, what)
+		}
+	}
+	return all
 }
