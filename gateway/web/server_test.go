@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -20,6 +21,8 @@ import (
 	"go.uber.org/goleak"
 
 	"o7gw/gateway/report"
+	"o7gw/proxy/ledger"
+	"o7gw/proxy/session"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -389,4 +392,55 @@ func TestLife(t *testing.T) {
 		t.Errorf("on a taken address: %v", err)
 	}
 	s.Close()
+}
+
+// TestSlowReader: one who takes nothing keeps nobody waiting, and gets the
+// newest sample, not an old one.
+func TestSlowReader(t *testing.T) {
+	l := newLive()
+	slow := l.join()
+	for i := range 10 {
+		if err := l.publish(&Sample{Time: int64(i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if b := string(<-slow.next); !strings.Contains(b, `"time":9,`) || len(slow.next) != 0 {
+		t.Errorf("%s, and %d more", b, len(slow.next))
+	}
+	l.leave(slow)
+	l.publish(&Sample{})
+	if len(slow.next) != 0 {
+		t.Error("one who left gets samples")
+	}
+	if err := l.publish(&Sample{Report: report.Report{Objects: []report.Object{{Detail: func() {}}}}}); err != nil {
+		t.Errorf("without readers nothing is written: %v", err)
+	}
+	l.join()
+	if err := l.publish(&Sample{Report: report.Report{Objects: []report.Object{{Detail: func() {}}}}}); err == nil {
+		t.Error("a function as JSON")
+	}
+}
+
+// BenchmarkSample is what a second costs a gateway with 5000 sessions and one
+// reader.
+func BenchmarkSample(b *testing.B) {
+	book := ledger.New("expose", "web", slog.New(slog.DiscardHandler))
+	for i := range 5000 {
+		book.Open(ledger.Info{Proto: session.TCP, Source: fmt.Sprint("192.0.2.1:", i), Service: "web"})
+	}
+	l := newLive()
+	l.join()
+	h := report.NewHistory(maxPast)
+	var m report.Meter
+	b.ReportAllocs()
+	for b.Loop() {
+		r := report.Report{Objects: []report.Object{{Kind: "expose", Name: "web", Book: book.Snapshot(100)}}}
+		r.Complete()
+		m.Measure(time.Now(), &r)
+		h.Add(time.Now(), &r)
+		newest(&r, maxShown)
+		if err := l.publish(&Sample{Report: r}); err != nil {
+			b.Fatal(err)
+		}
+	}
 }
