@@ -31,20 +31,3 @@ func (e *Endpoint) endLinger(now time.Duration) {
 		e.rcv.lingers = never
 	}
 }
-
-// Rest returns how long after now the endpoint ids of the flow must not be used
-// for another one, so that no packet of this flow is taken for one of that
-// (Delta-t, spec 30 §3.11).
-func (e *Endpoint) Rest(now time.Duration) time.Duration {
-	var rest time.Duration
-	whole := func(limit, last time.Duration) time.Duration {
-		return limit.Truncate(time.Second) + time.Second - (now - last).Truncate(time.Second)
-	}
-	if e.snd.active {
-		rest = whole(3*e.cfg.MPL+ackLimit+retransmitLimit, e.snd.lastSent)
-	}
-	if e.rcv.open {
-		rest = max(rest, whole(2*e.cfg.MPL+ackLimit+retransmitLimit, e.rcv.lastData))
-	}
-	return max(rest, 0)
-}

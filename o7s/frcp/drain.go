@@ -142,7 +142,7 @@ func (e *Endpoint) transmit(now time.Duration, seq uint32, r *record) {
 	e.piggyback(now, &h)
 	h.Put(r.buf.Bytes())
 	e.stats.SentPackets++
-	s.lastSent, s.active = now, true
+	s.lastSent = now
 	if r.place == waiting {
 		s.next++
 		r.first = now

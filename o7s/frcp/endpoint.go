@@ -127,7 +127,7 @@ func (e *Endpoint) Deadline() (at time.Duration, set bool) {
 }
 
 // Close releases all buffers. The Endpoint sends nothing more and must be used
-// no more, except for Err, Rest and Stats.
+// no more, except for Err and Stats.
 func (e *Endpoint) Close() {
 	e.begin()
 	if e.err == nil {

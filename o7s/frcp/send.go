@@ -44,7 +44,6 @@ type sender struct {
 
 	rate rate
 
-	active   bool          // something was ever sent
 	heard    time.Duration // last packet of the peer, keepalives included
 	finished bool          // Finish was called
 	finSeq   uint32        // number of the end of data, if Extended
