@@ -31,7 +31,7 @@ func TestLossyLink(t *testing.T) {
 	serve(t, server, "tcp", to(t, echo))
 	c := dialTCP(t, entrance(t, client, "tcp", qos.Spec{}))
 	defer c.Close()
-	data := noise(2, 1<<20)
+	data := noise(2, 1<<18)
 	go func() {
 		c.Write(data)
 		c.CloseWrite()

@@ -35,8 +35,12 @@ type Listener interface {
 }
 
 // Stream is a connection with two directions that end on their own.
-// *net.TCPConn and *Conn are streams. A Stream may have a method Reset that
-// aborts it, and those of BatchReader and BatchWriter.
+// *net.TCPConn and *Conn are streams. A Stream may have the methods of BatchReader
+// and BatchWriter, and for Relay
+//
+//	Reset()          aborts it
+//	Broken() error   not nil if the peer has aborted it, though nobody reads or writes it
+//	Drained() bool   the peer has all that was written
 type Stream interface {
 	net.Conn
 	CloseWrite() error

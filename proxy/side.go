@@ -31,25 +31,37 @@ type batchStream interface {
 	BatchWriter
 }
 
-// foreignStream is a stream of somebody else's. What it cannot tell is taken for
-// good.
+// foreignStream is a stream of somebody else's. It may have Reset, Broken and Drained,
+// which are like the methods of a side; what it cannot tell is taken for good.
 type foreignStream struct{ batchStream }
 
-func (s foreignStream) Reset() {
-	var inner any = s.batchStream
-	if p, plain := inner.(plainStream); plain {
-		inner = p.Stream
+// own returns the stream as its owner knows it.
+func (s foreignStream) own() any {
+	if p, plain := s.batchStream.(plainStream); plain {
+		return p.Stream
 	}
-	if c, ok := inner.(interface{ Reset() }); ok {
+	return s.batchStream
+}
+
+func (s foreignStream) Reset() {
+	if c, ok := s.own().(interface{ Reset() }); ok {
 		c.Reset()
 		return
 	}
 	s.Close()
 }
 
-func (foreignStream) broken() error { return nil }
+func (s foreignStream) broken() error {
+	if c, ok := s.own().(interface{ Broken() error }); ok {
+		return c.Broken()
+	}
+	return nil
+}
 
-func (foreignStream) drained() bool { return true }
+func (s foreignStream) drained() bool {
+	c, ok := s.own().(interface{ Drained() bool })
+	return !ok || c.Drained()
+}
 
 // plainStream makes batches of a stream that has none; it holds a buffer while
 // it waits.
