@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"o7gw/o7s/ipcp/sim"
+	"o7gw/o7s/layer"
 	"o7gw/o7s/qos"
 	"o7gw/proxy"
 	"o7gw/proxy/ledger"
@@ -117,4 +118,27 @@ func TestPeerVanishes(t *testing.T) {
 		t.Errorf("the relay returns %v", err)
 	}
 	t.Logf("ended after %v", time.Since(begin))
+}
+
+// TestDatagramPeerVanishes: so it does with UDP, where the end tells which it was.
+func TestDatagramPeerVanishes(t *testing.T) {
+	t.Parallel()
+	client, server, link := proxytest.Simulated(t, sim.Params{MTU: 1500})
+	ended := make(chan error, 2)
+	serve(t, server, "svc", echoUDP(t, ended))
+	qs := qos.Raw
+	qs.Timeout = 300
+	d := &proxy.Dialer{Stack: client}
+	p, err := d.DialUDP(t.Context(), "svc", qs, session.Request{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	p.Receive(func([]proxy.Datagram) {}, func(err error) { ended <- err })
+	link.Set(sim.Params{MTU: 1500, Loss: 1})
+	for range 2 {
+		if err := <-ended; !errors.Is(err, layer.ErrFlowPeer) {
+			t.Errorf("an end sees %v", err)
+		}
+	}
 }

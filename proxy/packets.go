@@ -125,7 +125,8 @@ func (p *Packets) sendFragments(h session.DatagramHeader, b *packet.Buffer) erro
 // Receive hands datagrams to r from now on, on the goroutine that has them,
 // one call at a time; r owns the buffers, not the slice, and must not block.
 // closed is called once, when the session has ended: with io.EOF if the peer
-// closed it. Once per session.
+// closed it, layer.ErrFlowPeer if the peer is dead; perhaps not after Close. Once per
+// session.
 func (p *Packets) Receive(r func([]Datagram), closed func(error)) {
 	p.receiver, p.ended = r, closed
 	p.f.Receive((*packetsReceiver)(p))
@@ -193,10 +194,17 @@ func (p *Packets) expire() {
 
 // Event takes the end of the flow.
 func (r *packetsReceiver) Event(e layer.Event) {
-	if e == layer.Closed {
-		p := (*Packets)(r)
-		p.done.Do(func() { p.ended(io.EOF) })
+	if e != layer.Closed {
+		return
 	}
+	p := (*Packets)(r)
+	p.done.Do(func() {
+		var err error = layer.ErrFlowPeer
+		if p.f.WritePacket(nil) != nil { // a keepalive goes as long as nobody has closed
+			err = io.EOF
+		}
+		p.ended(err)
+	})
 }
 
 // Close ends the session.
