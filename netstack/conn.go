@@ -261,8 +261,10 @@ func cause(terr tcpip.Error) error {
 		return syscall.ECONNRESET
 	case *tcpip.ErrAborted, *tcpip.ErrConnectionAborted:
 		return syscall.ECONNABORTED
-	case *tcpip.ErrClosedForSend, *tcpip.ErrNotConnected:
+	case *tcpip.ErrClosedForSend:
 		return syscall.EPIPE
+	case *tcpip.ErrNotConnected:
+		return syscall.ENOTCONN
 	case *tcpip.ErrTimeout:
 		return syscall.ETIMEDOUT
 	case *tcpip.ErrHostUnreachable, *tcpip.ErrNetworkUnreachable:

@@ -48,8 +48,7 @@ func (d *fakeDevice) Wait() error {
 	return nil
 }
 
-func (d *fakeDevice) Ready() bool { return false }
-func (d *fakeDevice) Room() int   { return 65535 }
+func (d *fakeDevice) Room() int { return 65535 }
 
 func (d *fakeDevice) Read(bufs []*packet.Buffer) (int, error) {
 	d.mu.Lock()

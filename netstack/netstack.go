@@ -11,7 +11,10 @@
 //	gVisor, SendUDP, ICMP ─▶ output ─ batch ─▶ Writer
 //
 // One goroutine reads the device and carries each packet to its end; only TCP
-// has one more hop, gVisor's goroutine for the connection.
+// has one more hop, gVisor's goroutine for the connection. Segments that the
+// kernel has split are joined before gVisor sees them, and a Writer that is an
+// OffloadWriter gets large ones to split, so that clients with a small MTU cost
+// little more than those of this host, whose packets have 64 KiB.
 //
 // Every destination address is taken: what the routes of the host send to the
 // device ends here. The package knows nothing of Ouroboros.
@@ -40,10 +43,8 @@ import (
 
 // Device is where packets come from; *tun.Device is one.
 type Device interface {
-	// Wait blocks until Read has something to read; Ready reports whether it
-	// has.
+	// Wait blocks until Read has something to read.
 	Wait() error
-	Ready() bool
 	// Room returns the room, in bytes, that buffers for Read need.
 	Room() int
 	// Read fills some of at least 128 empty buffers, 0 if there is nothing.
@@ -104,7 +105,7 @@ type Stats struct {
 	Limited    uint64 `json:"limited_connections"` // attempts dropped because of the limits
 	RxPackets  uint64 `json:"rx_packets"`
 	RxBytes    uint64 `json:"rx_bytes"`
-	TxPackets  uint64 `json:"tx_packets"`
+	TxPackets  uint64 `json:"tx_packets"` // before the kernel splits them
 	TxBytes    uint64 `json:"tx_bytes"`
 	TxDropped  uint64 `json:"tx_dropped"` // the device was too slow
 	Malformed  uint64 `json:"malformed_packets"`
