@@ -21,6 +21,10 @@ type Incoming struct {
 // requestRoom is the room for a request with its extensions, bytes.
 const requestRoom = 1024
 
+// longestTimeout is the longest peer timeout that a requester may ask for: its
+// session is held for so long after it has vanished.
+const longestTimeout = time.Hour
+
 // Accept waits for the request on a new flow, not for long. After an error the
 // flow is closed.
 func Accept(ctx context.Context, f *o7s.Flow) (*Incoming, error) {
@@ -45,6 +49,9 @@ func Accept(ctx context.Context, f *o7s.Flow) (*Incoming, error) {
 	case req.Proto != session.TCP && req.Proto != session.UDP:
 		in.Refuse(session.Unsupported)
 		return nil, fmt.Errorf("request for %v: %w", req.Proto, session.Unsupported)
+	case f.QoS().Timeout == 0 || f.QoS().PeerTimeout() > longestTimeout:
+		in.Refuse(session.BadRequest)
+		return nil, fmt.Errorf("flow with a peer timeout of %v, 0 is none: %w", f.QoS().PeerTimeout(), session.BadRequest)
 	case reliable != (req.Proto == session.TCP):
 		in.Refuse(session.BadRequest)
 		return nil, fmt.Errorf("request for %v on a flow of QoS %v: %w", req.Proto, f.QoS(), session.BadRequest)

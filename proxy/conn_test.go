@@ -239,6 +239,8 @@ func TestAcceptHostile(t *testing.T) {
 	accepted := flows(t, server, "svc")
 	tcp, udp := session.Request{Proto: session.TCP}, session.Request{Proto: session.UDP}
 	odd := session.Request{Proto: 1}
+	immortal, patient := qos.Data, qos.Raw
+	immortal.Timeout, patient.Timeout = 0, 2*3600*1000
 	for name, test := range map[string]struct {
 		qs     qos.Spec
 		packet []byte
@@ -249,6 +251,8 @@ func TestAcceptHostile(t *testing.T) {
 		"UDP on reliable flow": {qos.Data, udp.Append(nil), session.BadRequest},
 		"TCP on raw flow":      {qos.Raw, tcp.Append(nil), session.BadRequest},
 		"other protocol":       {qos.Data, odd.Append(nil), session.Unsupported},
+		"no peer timeout":      {immortal, tcp.Append(nil), session.BadRequest},
+		"too long a timeout":   {patient, udp.Append(nil), session.BadRequest},
 		"long":                 {qos.Data, make([]byte, 8000), session.BadRequest},
 	} {
 		t.Run(name, func(t *testing.T) {
