@@ -139,7 +139,7 @@ func (n *nameService) SplitDNS(ctx context.Context, device string) error {
 	if err != nil {
 		return fmt.Errorf("find interface %s: %w", device, err)
 	}
-	undo, err := resolved.Set(ctx, link.Index, servers, []string{cfg.Zone})
+	undo, err := resolved.Set(ctx, link.Index, servers, append([]string{cfg.Zone}, n.pool.ReverseZones()...))
 	if err != nil {
 		n.log.Info("the machine does not ask for names by itself", "reason", err, "hint", resolved.Hint(servers, []string{cfg.Zone}))
 		return nil

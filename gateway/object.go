@@ -13,6 +13,7 @@ import (
 	"o7gw/gateway/segment"
 	"o7gw/gateway/tunnel"
 	"o7gw/gateway/web"
+	"o7gw/o7s/ipcp"
 	"o7gw/proxy"
 	"o7gw/proxy/exit"
 	"o7gw/proxy/expose"
@@ -164,8 +165,7 @@ func (g *Gateway) wishes(f *config.File) (list []wish) {
 const tunnelKind = "tunnel"
 
 func describeSegment(r *report.Object, o configured[segment.Config]) {
-	s := o.(*segment.Segment).Status()
-	r.Device, r.State, r.Detail = s.Device, "up", s
+	r.SetSegment(o.(*segment.Segment).Status())
 }
 
 func describeIntercept(r *report.Object, o configured[intercept.Config]) {
@@ -187,8 +187,16 @@ func listening(tcp, udp []netip.AddrPort) (out []string) {
 // dialer returns what clients of services dial with.
 func (g *Gateway) dialer() *proxy.Dialer { return &proxy.Dialer{Stack: g.stack} }
 
+// daemonSockets are those of a daemon's udp layers at their default port.
+var daemonSockets = []netip.AddrPort{
+	netip.AddrPortFrom(netip.IPv4Unspecified(), ipcp.DefaultUDPPort), netip.AddrPortFrom(netip.IPv6Unspecified(), ipcp.DefaultUDPPort),
+}
+
 func (g *Gateway) interceptEnv() intercept.Env {
 	env := intercept.Env{Dialer: g.dialer(), Table: g.routing.with, RunDir: g.runDir(), Log: g.log}
+	if g.daemon != nil {
+		env.Own = daemonSockets
+	}
 	if g.names != nil {
 		env.Names = g.names
 		for _, a := range g.names.Config().Upstream {

@@ -165,7 +165,7 @@ func TestSample(t *testing.T) {
 	uncommented := regexpComment.ReplaceAll(on, []byte("$1"))
 	// Keys whose comments show an example, where nothing set is the default.
 	for _, line := range []string{
-		`connect = "office.vpn"`, "allow = []", "max_per_peer = 0", "rate = 100.0", "burst = 100", `health = "tcp"`, `qos = "data"`, "port = 80",
+		`connect = "office.vpn"`, "allow = []", "rate = 100.0", "burst = 100", `health = "tcp"`, `qos = "data"`, "port = 80",
 		`token = "0123456789abcdef"`,
 	} {
 		if n := len(uncommented); true {

@@ -93,6 +93,11 @@ func (c *checker) expose(i int, in *exposeTable) expose.Config {
 	}
 	if in.Allow != nil {
 		cfg.Policy = policy.Policy{Allow: t.allow(*in.Allow)}
+		for i := range cfg.Policy.Allow {
+			if r := &cfg.Policy.Allow[i]; len(r.Targets)+len(r.Hosts) > 0 {
+				t.bad("allow", "targets and hosts are for exits: peers of an expose name none")
+			}
+		}
 	}
 	t.limits(&cfg.Limits, &in.limits)
 	t.health(&cfg.Health, in)

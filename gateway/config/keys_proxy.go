@@ -7,7 +7,7 @@ var (
 	allowDoc   = "Who may have what: a list of rules, each of which allows what matches all its keys: peers (names in certificates, * for any characters), layers, hosts, targets (prefixes), ports, protocols; docs/policy.md."
 	limitsKeys = []Key{
 		{Name: "max_sessions", Default: "16384", Unit: "sessions", Reload: nextUse, Doc: "Sessions at a time."},
-		{Name: "max_per_peer", Default: "0", Example: "#", Unit: "sessions", Reload: nextUse, Doc: "Sessions of one peer at a time, by the name in its certificate or, without one, by layer."},
+		{Name: "max_per_peer", Default: "8192", Unit: "sessions", Reload: nextUse, Doc: "Sessions of one peer at a time, by the name in its certificate or, without one, by layer."},
 		{Name: "rate", Default: "100.0", Example: "#", Unit: "sessions per second", Reload: nextUse, Doc: "New sessions per second, on average. Without it there is no limit."},
 		{Name: "burst", Default: "100", Example: "#", Unit: "sessions", Reload: nextUse, Doc: "New sessions that may come at once within the rate. Without it: as many as rate."},
 	}
@@ -27,11 +27,11 @@ var ExposeKeys = join([]Key{
 	{Name: "plain", Default: "false", Reload: restart, Doc: "Peers do not speak the session protocol: the bytes of a reliable flow are those of the only TCP service, as onc and other programs of Ouroboros want it."},
 	{Name: "allow", Default: "the rule that allows everything", Reload: nextUse, Doc: allowDoc},
 }, limitsKeys, []Key{
-	{Name: "health", Default: `"tcp"`, Example: "#", Reload: restart, Doc: "Check the service of the lowest TCP port: tcp, whether a connection can be made, or a path such as /healthy, whether it answers with a status below 400. While it is down the name is not served. Without it: no checks."},
-	{Name: "health_interval", Default: `"5s"`, Unit: "time", Reload: restart, Doc: "Time between two checks."},
-	{Name: "health_timeout", Default: `"2s"`, Unit: "time", Reload: restart, Doc: "Time after which a check has failed."},
-	{Name: "health_rise", Default: "1", Unit: "checks", Reload: restart, Doc: "Good checks in a row that bring the name back."},
-	{Name: "health_fall", Default: "3", Unit: "checks", Reload: restart, Doc: "Bad checks in a row that take it away."},
+	{Name: "health", Default: `"tcp"`, Example: "#", Reload: atOnce, Doc: "Check the service of the lowest TCP port: tcp, whether a connection can be made, or a path such as /healthy, whether it answers with a status below 400. While it is down the name is not served. Without it: no checks."},
+	{Name: "health_interval", Default: `"5s"`, Unit: "time", Reload: atOnce, Doc: "Time between two checks."},
+	{Name: "health_timeout", Default: `"2s"`, Unit: "time", Reload: atOnce, Doc: "Time after which a check has failed."},
+	{Name: "health_rise", Default: "1", Unit: "checks", Reload: atOnce, Doc: "Good checks in a row that bring the name back."},
+	{Name: "health_fall", Default: "3", Unit: "checks", Reload: atOnce, Doc: "Bad checks in a row that take it away."},
 	idleUDP,
 	{Name: "dial_timeout", Default: `"5s"`, Unit: "time", Reload: nextUse, Doc: "How long a connection to the service may take."},
 })
@@ -52,8 +52,8 @@ var NamesKeys = []Key{
 	{Name: "zone", Default: `"o7s"`, Reload: restart, Doc: "NAME.zone is the service NAME."},
 	{Name: "listen", Default: "[]", Reload: restart, Doc: "Further addresses of the DNS server, UDP and TCP. An intercept with names = true serves it at the first address of each range, 198.18.0.1 and fd61:19fe:dbd5::1, without any of them."},
 	{Name: "upstream", Default: "[]", Reload: atOnce, Doc: "DNS servers for all other names, such as 9.9.9.9:53. None: those are refused."},
-	{Name: "v4", Default: `"198.18.0.0/15"`, Reload: restart, Doc: "Range of the IPv4 addresses that stand for names: one that is used nowhere near."},
-	{Name: "v6", Default: `"fd61:19fe:dbd5::/64"`, Reload: restart, Doc: "Range of the IPv6 addresses."},
+	{Name: "v4", Default: `"198.18.0.0/15"`, Reload: restart, Doc: "Range of the IPv4 addresses that stand for names: one that is used nowhere near. Empty: none."},
+	{Name: "v6", Default: `"fd61:19fe:dbd5::/64"`, Reload: restart, Doc: "Range of the IPv6 addresses. Empty: none."},
 	{Name: "ttl", Default: `"1m"`, Unit: "time", Reload: atOnce, Doc: "How long clients may remember an answer."},
 	{Name: "max", Default: "32768", Unit: "names", Reload: restart, Doc: "Names that have addresses at a time."},
 	{Name: "check", Default: "true", Reload: restart, Doc: "Ask the layers whether somebody serves a name; if not it does not exist (NXDOMAIN). false: every name exists, and connections to what nobody serves are refused."},

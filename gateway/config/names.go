@@ -14,8 +14,8 @@ type namesTable struct {
 	Zone     *string    `toml:"zone"`
 	Listen   []endpoint `toml:"listen"`
 	Upstream []endpoint `toml:"upstream"`
-	V4       *prefix    `toml:"v4"`
-	V6       *prefix    `toml:"v6"`
+	V4       *string    `toml:"v4"`
+	V6       *string    `toml:"v6"`
 	TTL      *duration  `toml:"ttl"`
 	Max      *int       `toml:"max"`
 	Check    *bool      `toml:"check"`
@@ -40,12 +40,7 @@ func (c *checker) namesTable(in *namesTable) *Names {
 		t.socket("listen", "tcp", a)
 	}
 	cfg.Upstream = endpoints(in.Upstream)
-	if in.V4 != nil {
-		cfg.V4 = netip.Prefix(*in.V4)
-	}
-	if in.V6 != nil {
-		cfg.V6 = netip.Prefix(*in.V6)
-	}
+	cfg.V4, cfg.V6 = t.addressRange("v4", in.V4, cfg.V4), t.addressRange("v6", in.V6, cfg.V6)
 	t.duration("ttl", &cfg.TTL, in.TTL, 0, 24*time.Hour)
 	t.number("max", "names", &cfg.Max, in.Max, 16, 1<<20)
 	if _, err := names.NewPool(cfg.V4, cfg.V6, cfg.Max); err != nil {
@@ -59,4 +54,20 @@ func (c *checker) namesTable(in *namesTable) *Names {
 		t.bad("zone", "%v", err)
 	}
 	return cfg
+}
+
+// addressRange reads a range; "" is none.
+func (t *table) addressRange(key string, text *string, def netip.Prefix) netip.Prefix {
+	if text == nil {
+		return def
+	}
+	if *text == "" {
+		return netip.Prefix{}
+	}
+	var p prefix
+	if err := p.UnmarshalText([]byte(*text)); err != nil {
+		t.bad(key, "%v", err)
+		return def
+	}
+	return netip.Prefix(p)
 }

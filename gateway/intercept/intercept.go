@@ -60,6 +60,9 @@ type Env struct {
 	Names  Names                                                      // nil: no name service
 	RunDir string
 	Except []netip.Prefix // destinations that are never taken
+	// Own are the UDP sockets of the layers, whose packets are never taken;
+	// nil: those of this process.
+	Own []netip.AddrPort
 	Log    *slog.Logger
 }
 
@@ -153,7 +156,7 @@ func (i *Intercept) attract(ctx context.Context, cfg *Config) error {
 		return err
 	}
 	if len(cfg.From)+len(cfg.Iif) > 0 || slices.ContainsFunc(dest, func(p netip.Prefix) bool { return p.Bits() == 0 }) {
-		applied, err := routes.Apply(i.env.RunDir, routes.Plan{Device: i.dev.Name(), Prefixes: dest, From: cfg.From, Iif: cfg.Iif, Except: i.env.Except})
+		applied, err := routes.Apply(i.env.RunDir, routes.Plan{Device: i.dev.Name(), Prefixes: dest, From: cfg.From, Iif: cfg.Iif, Except: i.env.Except, Own: i.env.Own})
 		if err != nil {
 			return err
 		}
