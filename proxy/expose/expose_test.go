@@ -100,8 +100,11 @@ func TestPorts(t *testing.T) {
 	}
 	read(t, conn, 3)
 	works(t, conn)
-	s := e.Book().Snapshot(1).Sessions[0]
-	if s.Source != source.String() || s.Target != one || s.Service != "svc" || s.Proto != "tcp" || s.RxBytes != 5 || s.TxBytes != 8 {
+	eventually(t, "the book has not what was carried", func() bool {
+		s := e.Book().Snapshot(1).Sessions[0]
+		return s.RxBytes == 5 && s.TxBytes == 8
+	})
+	if s := e.Book().Snapshot(1).Sessions[0]; s.Source != source.String() || s.Target != one || s.Service != "svc" || s.Proto != "tcp" {
 		t.Errorf("%+v", s)
 	}
 }

@@ -182,6 +182,11 @@ func (s *Service) accept(ctx context.Context, l proxy.Listener, ended chan struc
 
 // serve leads one flow to the handler.
 func (s *Service) serve(f *o7s.Flow) {
+	// At the end nobody waits until a peer, which may be gone, has everything.
+	defer context.AfterFunc(s.ctx, func() {
+		f.SetLinger(0)
+		f.SetWriteDeadline(time.Now())
+	})()
 	c := &Call{
 		s: s, flow: f,
 		Peer:    policy.Peer{Name: f.Peer(), Layer: f.Layer()},
