@@ -48,9 +48,6 @@ var (
 // readBatch is how many packets are taken of a flow at once.
 const readBatch = 64
 
-// writeBatch is how many packets Write makes at once.
-const writeBatch = 64
-
 func newConn(f *o7s.Flow) *Conn { return &Conn{f: f} }
 
 // PlainConn takes a reliable flow for a byte stream, without session protocol.
@@ -195,7 +192,8 @@ func (c *Conn) Write(p []byte) (int, error) {
 	if c.plain {
 		return c.f.Write(p)
 	}
-	var bufs [writeBatch]*packet.Buffer
+	bufs := batches.Get().(*batch)
+	defer bufs.put()
 	total, size := 0, c.room()
 	for len(p) > 0 {
 		n := min((len(p)+size-1)/size, len(bufs))

@@ -61,11 +61,23 @@ func (p *Packets) Dropped() uint64 {
 	return p.unsendable.Load() + p.state.Dropped()
 }
 
+// batch is room for packets on their way to a flow. They are pooled, since what is
+// handed to a flow escapes.
+type batch [packet.BatchSize]*packet.Buffer
+
+var batches = sync.Pool{New: func() any { return new(batch) }}
+
+func (b *batch) put() {
+	clear(b[:])
+	batches.Put(b)
+}
+
 // Send sends datagrams; it takes the buffers, not the slice. It does not wait:
 // what the flow has no room for is lost. What exceeds the flow's MTU is
 // fragmented.
 func (p *Packets) Send(d []Datagram) error {
-	var out [packet.BatchSize]*packet.Buffer
+	out := batches.Get().(*batch)
+	defer out.put()
 	n, mtu := 0, p.f.MTU()
 	var first error
 	flush := func() {
