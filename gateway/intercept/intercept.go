@@ -63,7 +63,7 @@ type Env struct {
 	// Own are the UDP sockets of the layers, whose packets are never taken;
 	// nil: those of this process.
 	Own []netip.AddrPort
-	Log    *slog.Logger
+	Log *slog.Logger
 }
 
 // Intercept is one running intercept.
