@@ -8,6 +8,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -20,6 +21,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -399,6 +401,21 @@ func TestPrograms(t *testing.T) {
 	if got, err := run("hello", "nc", "-N", "-X", "connect", "-x", at(p), "web.o7s", "7"); err != nil || got != "hello" {
 		t.Errorf("%q, %v", got, err)
 	}
+}
+
+// TestStart: a proxy that cannot start leaves nothing, and one that was never
+// started can be closed.
+func TestStart(t *testing.T) {
+	w := listentest.New(t, nil)
+	cfg := httpproxy.Defaults()
+	cfg.Listen = []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0"), w.Echo} // the second is taken
+	p := httpproxy.New(cfg, w.Dialer, w.Table, listentest.Quiet)
+	if err := p.Start(t.Context()); !errors.Is(err, syscall.EADDRINUSE) || len(p.Addrs()) > 0 {
+		t.Error(err, p.Addrs())
+	}
+	never := httpproxy.New(cfg, w.Dialer, w.Table, listentest.Quiet)
+	never.Drain()
+	never.Close()
 }
 
 func TestStartedAndStopped(t *testing.T) {

@@ -362,6 +362,21 @@ func TestLife(t *testing.T) {
 	c.Close()
 }
 
+// TestStart: a server that cannot start leaves nothing, and one that was never
+// started can be closed.
+func TestStart(t *testing.T) {
+	w := listentest.New(t, nil)
+	cfg := socks.Defaults()
+	cfg.Listen = []netip.AddrPort{loopback, w.Echo} // the second is taken
+	s := socks.New(cfg, w.Dialer, w.Table, listentest.Quiet)
+	if err := s.Start(t.Context()); !errors.Is(err, syscall.EADDRINUSE) || len(s.Addrs()) > 0 {
+		t.Error(err, s.Addrs())
+	}
+	never := socks.New(cfg, w.Dialer, w.Table, listentest.Quiet)
+	never.Drain()
+	never.Close()
+}
+
 func TestStartedAndStopped(t *testing.T) {
 	w := listentest.New(t, nil)
 	listentest.StartedAndStopped(t, func() {
