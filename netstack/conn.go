@@ -10,10 +10,12 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 	"gvisor.dev/gvisor/pkg/waiter"
 
 	"o7gw/o7s/packet"
@@ -41,6 +43,10 @@ type Conn struct {
 	outOne  bytes.Reader
 
 	readEnd, writeEnd deadline
+
+	// failed is the error that ended the connection. gVisor tells it once, to
+	// whoever asks first.
+	failed atomic.Pointer[error]
 
 	once   sync.Once
 	closed chan struct{}
@@ -94,6 +100,47 @@ func (c *Conn) ready(op string, end *deadline) error {
 	}
 }
 
+// failure is the error of an operation that gVisor did not do.
+func (c *Conn) failure(op string, err error) error {
+	select {
+	case <-c.closed: // by us
+		return opError(op, net.ErrClosed)
+	default:
+	}
+	if tcp.EndpointState(c.ep.State()) == tcp.StateError {
+		c.failed.CompareAndSwap(nil, &err)
+		err = *c.failed.Load()
+	}
+	return opError(op, err)
+}
+
+// Broken returns why the connection has ended, nil if it has not, or in an
+// orderly way. It tells it also to somebody who neither reads nor writes.
+func (c *Conn) Broken() error {
+	if tcp.EndpointState(c.ep.State()) != tcp.StateError {
+		return nil
+	}
+	if err := c.failed.Load(); err != nil {
+		return *err
+	}
+	return syscall.ECONNRESET
+}
+
+// Drained reports whether the client has acknowledged all that was written.
+func (c *Conn) Drained() bool {
+	if !c.writeMu.TryLock() {
+		return false // somebody waits for room
+	}
+	defer c.writeMu.Unlock()
+	// gVisor does not tell how much waits, but whether it is less than the
+	// size of the buffer. Nobody writes, so nobody else looks at the size.
+	o := c.ep.SocketOptions()
+	size := o.GetSendBufferSize()
+	o.SetSendBufferSize(1, false)
+	defer o.SetSendBufferSize(size, false)
+	return c.ep.Readiness(waiter.WritableEvents) != 0
+}
+
 // Read reads; io.EOF says that the client has finished.
 func (c *Conn) Read(p []byte) (int, error) {
 	c.readMu.Lock()
@@ -134,10 +181,13 @@ func (c *Conn) readLocked(w io.Writer) (int, error) {
 			}
 			return res.Count, nil
 		case *tcpip.ErrClosedForReceive:
+			if err := c.Broken(); err != nil {
+				return 0, c.failure("read", err)
+			}
 			return 0, io.EOF
 		case *tcpip.ErrWouldBlock:
 		default:
-			return 0, opError("read", cause(terr))
+			return 0, c.failure("read", cause(terr))
 		}
 		if err := c.await("read", c.readable, &c.readEnd); err != nil {
 			return 0, err
@@ -184,7 +234,7 @@ func (c *Conn) writeLocked(p tcpip.Payloader) error {
 			continue
 		case *tcpip.ErrWouldBlock:
 		default:
-			return opError("write", cause(terr))
+			return c.failure("write", cause(terr))
 		}
 		if err := c.await("write", c.writable, &c.writeEnd); err != nil {
 			return err

@@ -303,3 +303,57 @@ func TestIdleMemory(t *testing.T) {
 		t.Errorf("%d bytes per idle connection", each)
 	}
 }
+
+// TestBroken: a reset is no finish, whoever hears of it first, and not to be
+// overheard by somebody who only waits.
+func TestBroken(t *testing.T) {
+	_, conns := accepting(t)
+	both(t, func(t *testing.T, dst netip.Addr) {
+		for _, writeFirst := range []bool{true, false} {
+			c, s := pair(t, conns, dst)
+			if s.Broken() != nil || !s.Drained() {
+				t.Errorf("broken: %v, drained: %v", s.Broken(), s.Drained())
+			}
+			c.SetLinger(0)
+			c.Close()
+			for s.Broken() == nil {
+				time.Sleep(time.Millisecond)
+			}
+			if _, err := s.Write([]byte("x")); writeFirst && !errors.Is(err, syscall.ECONNRESET) {
+				t.Errorf("write: %v", err)
+			}
+			for range 2 {
+				if _, err := s.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+					t.Errorf("read: %v", err)
+				}
+			}
+			if err := s.Broken(); !errors.Is(err, syscall.ECONNRESET) {
+				t.Error(err)
+			}
+			s.Close()
+		}
+
+		// An orderly end with unread bytes is not broken, nor is what is not
+		// acknowledged drained.
+		c, s := pair(t, conns, dst)
+		c.SetReadBuffer(4096)
+		s.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
+		s.Write(make([]byte, 16<<20))
+		if s.Drained() {
+			t.Error("drained, though nobody reads")
+		}
+		go io.Copy(io.Discard, c)
+		for !s.Drained() {
+			time.Sleep(time.Millisecond)
+		}
+		c.Write([]byte("unread"))
+		c.CloseWrite()
+		s.CloseWrite()
+		got, err := io.ReadAll(s)
+		if string(got) != "unread" || err != nil || s.Broken() != nil {
+			t.Errorf("%q, %v, broken: %v", got, err, s.Broken())
+		}
+		c.Close()
+		s.Close()
+	})
+}
