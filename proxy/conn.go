@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -34,8 +35,9 @@ type Conn struct {
 	// state has a half for each direction, guarded by read and write.
 	state session.Stream
 
-	once     sync.Once
-	closeErr error
+	ending   atomic.Bool
+	ended    chan struct{} // closed when Close or Reset is done
+	closeErr error         // after ended
 }
 
 var (
@@ -48,10 +50,14 @@ var (
 // readBatch is how many packets are taken of a flow at once.
 const readBatch = 64
 
-func newConn(f *o7s.Flow) *Conn { return &Conn{f: f} }
+func newConn(f *o7s.Flow) *Conn { return &Conn{f: f, ended: make(chan struct{})} }
 
 // PlainConn takes a reliable flow for a byte stream, without session protocol.
-func PlainConn(f *o7s.Flow) *Conn { return &Conn{f: f, plain: true} }
+func PlainConn(f *o7s.Flow) *Conn {
+	c := newConn(f)
+	c.plain = true
+	return c
+}
 
 // Flow returns the flow that carries the session.
 func (c *Conn) Flow() *o7s.Flow { return c.f }
@@ -282,26 +288,31 @@ func (c *Conn) CloseWrite() error {
 }
 
 // Close ends the session: the peer reads what was written, then io.EOF. It
-// waits until everything has arrived.
+// waits until everything has arrived; Reset cuts that.
 func (c *Conn) Close() error {
-	c.once.Do(func() {
+	if !c.ending.Swap(true) {
 		c.closeErr = c.f.Close()
 		c.release()
-	})
+		close(c.ended)
+	}
+	<-c.ended
 	return c.closeErr
 }
 
 // Reset aborts the session: the peer's calls fail, and what is under way is
 // lost.
 func (c *Conn) Reset() {
-	c.once.Do(func() {
-		if !c.plain {
-			c.f.SetNonblock(true)
-			c.f.WritePacket(session.Reset()) // the end of the flow says it, too
-		}
-		abort(c.f)
-		c.release()
-	})
+	if c.ending.Swap(true) {
+		c.f.SetWriteDeadline(time.Now()) // a Close that waits ends now
+		return
+	}
+	if !c.plain {
+		c.f.SetNonblock(true)
+		c.f.WritePacket(session.Reset()) // the end of the flow says it, too
+	}
+	abort(c.f)
+	c.release()
+	close(c.ended)
 }
 
 // release gives the unread packets back; the flow is closed, so that no reader

@@ -120,6 +120,54 @@ func TestPeerVanishes(t *testing.T) {
 	t.Logf("ended after %v", time.Since(begin))
 }
 
+// TestEndIsCut: the end of the context ends a relay that waits for a peer which has
+// vanished behind its last words.
+func TestEndIsCut(t *testing.T) {
+	t.Parallel()
+	client, server, link := proxytest.Simulated(t, sim.Params{MTU: 1500})
+	serve(t, server, "svc", func(in *proxy.Incoming) {
+		c, err := in.AcceptTCP()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		c.CloseWrite()
+		io.Copy(io.Discard, c)
+		c.Reset()
+	})
+	d := &proxy.Dialer{Stack: client}
+	qs := qos.Data
+	qs.Timeout = 1000
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	relayed := make(chan error, 1)
+	in := tcpServer(t, func(c *net.TCPConn) {
+		conn, err := d.DialTCP(ctx, "svc", qs, session.Request{})
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		s := book().Open(ledger.Info{})
+		relayed <- proxy.Relay(ctx, c, conn, s)
+	})
+	c := dialTCP(t, in)
+	defer c.Close()
+	if _, err := c.Read(make([]byte, 1)); err != io.EOF {
+		t.Fatal(err)
+	}
+	link.Set(sim.Params{MTU: 1500, Loss: 1})
+	c.CloseWrite()
+	select {
+	case err := <-relayed:
+		t.Fatal("it ended by itself, and this test shows nothing:", err)
+	case <-time.After(50 * time.Millisecond):
+	}
+	begin := time.Now()
+	cancel()
+	<-relayed
+	t.Logf("ended after %v", time.Since(begin))
+}
+
 // TestDatagramPeerVanishes: so it does with UDP, where the end tells which it was.
 func TestDatagramPeerVanishes(t *testing.T) {
 	t.Parallel()

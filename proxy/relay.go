@@ -38,7 +38,10 @@ func Relay(ctx context.Context, a Stream, b *Conn, s *ledger.Session) error {
 	down := direction{from: b, to: near, count: s.Rx}
 	up.opposite, down.opposite = &down, &up
 
-	stop := context.AfterFunc(ctx, func() { r.abort(context.Cause(ctx)) })
+	stop := context.AfterFunc(ctx, func() {
+		r.abort(context.Cause(ctx))
+		r.hurry()
+	})
 	defer stop()
 	done := make(chan struct{})
 	go func() {
@@ -211,6 +214,14 @@ func (r *relay) end() {
 	r.mu.Lock()
 	r.note(err)
 	r.mu.Unlock()
+}
+
+// hurry cuts the waits of an orderly end.
+func (r *relay) hurry() {
+	r.b.Reset()
+	if c, ok := r.a.(*Conn); ok {
+		c.Reset()
+	}
 }
 
 func ignoreClosed(err error) error {
