@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package integration
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"o7gw/integration/lab"
+)
+
+func init() {
+	roles["tcp-echo"] = tcpEcho
+	roles["churn"] = churn
+}
+
+// tcpEcho echoes TCP connections. Argument: address.
+func tcpEcho(ctx context.Context, args []string) error {
+	l, err := net.Listen("tcp", args[0])
+	if err != nil {
+		return err
+	}
+	defer context.AfterFunc(ctx, func() { l.Close() })()
+	fmt.Println("listening")
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return nil
+		}
+		go func() {
+			defer c.Close()
+			io.Copy(c, c)
+		}()
+	}
+}
+
+// churn makes connections, some of which end well, some are aborted, some
+// vanish with their program. Arguments: address, duration.
+func churn(_ context.Context, args []string) error {
+	length, err := time.ParseDuration(args[1])
+	if err != nil {
+		return err
+	}
+	end := time.Now().Add(length)
+	errs := make(chan error, 8)
+	var wg sync.WaitGroup
+	for worker := range cap(errs) {
+		wg.Go(func() {
+			data := make([]byte, 3000)
+			for i := worker; time.Now().Before(end); i++ {
+				c, err := net.Dial("tcp", args[0])
+				if err != nil {
+					errs <- err
+					return
+				}
+				if _, err := c.Write(data); err == nil {
+					_, err = io.ReadFull(c, data)
+				}
+				if err != nil {
+					errs <- err
+					return
+				}
+				switch i % 4 {
+				case 0:
+					c.(*net.TCPConn).SetLinger(0)
+				case 1:
+					c.(*net.TCPConn).CloseWrite()
+					io.Copy(io.Discard, c)
+				}
+				c.Close()
+			}
+		})
+	}
+	wg.Wait()
+	select {
+	case err := <-errs:
+		return err
+	default:
+		return nil
+	}
+}
+
+// churnFor is how long one round of TestChurn takes; O7GW_CHURN sets another,
+// such as 10m.
+const churnFor = 4 * time.Second
+
+// TestChurn: what sessions needed is given back when they end.
+func TestChurn(t *testing.T) {
+	length := churnFor
+	if text := os.Getenv("O7GW_CHURN"); text != "" {
+		var err error
+		if length, err = time.ParseDuration(text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w := newSites(t, 4*length+time.Minute)
+	gateways := []*lab.Proc{w.up(1, servingConfig), w.up(0, usingConfig)}
+	w.role(1, "listening", "tcp-echo", "127.0.0.1:7")
+	to := w.ask(0, "sh", "-c", "getent ahostsv4 perf.o7s | head -1 | cut -d' ' -f1")
+	round := func() (used [2]lab.Usage) {
+		t.Helper()
+		p := w.role(0, "", "churn", net.JoinHostPort(to[:len(to)-1], "7"), length.String())
+		if err := p.Wait(w.ctx); err != nil {
+			t.Fatalf("%v\n%s", err, p.Output())
+		}
+		for i, g := range gateways {
+			// Connections that were closed last are remembered for a second.
+			w.eventually("descriptors are given back", func() bool {
+				var err error
+				if used[i], err = g.Usage(); err != nil {
+					t.Fatal(err)
+				}
+				return used[i].Descriptors < 100
+			})
+		}
+		return used
+	}
+	round() // what there is once is there then
+	first := round()
+	second := round()
+	for i := range gateways {
+		t.Logf("gateway %d: %+v, then %+v", i, first[i], second[i])
+		// The heap breathes; what stays of each of thousands of sessions would
+		// be more.
+		if grown := second[i].Resident - first[i].Resident; grown > first[i].Resident/4+(8<<20) {
+			t.Errorf("gateway %d has grown by %d bytes", i, grown)
+		}
+		if second[i].Descriptors > first[i].Descriptors+2 {
+			t.Errorf("gateway %d: %d descriptors, then %d", i, first[i].Descriptors, second[i].Descriptors)
+		}
+	}
+}
