@@ -18,7 +18,12 @@ type Config struct {
 	Policy  policy.Policy
 	Limits  policy.Limits
 
-	Servers     []netip.AddrPort // of DNS; none: as the system says
+	Servers []netip.AddrPort // of DNS; none: as the system says
+	// Own are prefixes that lead back into the gateway, such as those of its
+	// synthetic addresses: who reaches services through them would do so under
+	// the gateway's name. Like its addresses they are allowed only if named.
+	Own []netip.Prefix
+
 	IdleUDP     time.Duration
 	DialTimeout time.Duration
 }

@@ -106,15 +106,10 @@ func (e handler) Serve(ctx context.Context, c *service.Call) {
 		c.Refuse(session.Denied)
 		return
 	}
-	done, ok := c.Dialling()
-	if !ok {
-		c.Refuse(session.Busy)
-		return
-	}
 	if c.Request.Proto == session.TCP {
-		e.tcp(ctx, c, done)
+		e.tcp(ctx, c)
 	} else {
-		e.udp(ctx, c, done)
+		e.udp(ctx, c)
 	}
 }
 
@@ -127,18 +122,20 @@ func target(r *session.Request) string {
 	return net.JoinHostPort(host, strconv.Itoa(int(r.Port)))
 }
 
-// tcp dials the target and joins it with the call; dialled ends the dialling.
-func (e *Exit) tcp(ctx context.Context, c *service.Call, dialled func()) {
-	cfg := e.cfg.Load()
-	limit, cancel := context.WithTimeout(ctx, cfg.DialTimeout)
+// tcp dials the target and joins it with the call.
+func (e *Exit) tcp(ctx context.Context, c *service.Call) {
 	r := race{
 		port:    c.Request.Port,
 		dial:    dialTCP,
 		allowed: func(a netip.Addr) bool { return e.allowed(c.Peer, &c.Request, a) },
 	}
-	conn, err := r.run(limit, e.lookUp(limit, &c.Request))
-	cancel()
-	dialled()
+	var conn net.Conn
+	err := c.Dial(ctx, func(ctx context.Context) (err error) {
+		ctx, cancel := context.WithTimeout(ctx, e.cfg.Load().DialTimeout)
+		defer cancel()
+		conn, err = r.run(ctx, e.lookUp(ctx, &c.Request))
+		return err
+	})
 	if err != nil {
 		c.Refuse(err)
 		return
@@ -151,12 +148,17 @@ func (e *Exit) tcp(ctx context.Context, c *service.Call, dialled func()) {
 }
 
 // allowed reports whether a peer may have an address, as the policy is now.
-// Those of this machine need a rule that names them, like the loopback
-// interface.
+// What leads back into this gateway needs a rule that names it.
 func (e *Exit) allowed(peer policy.Peer, r *session.Request, a netip.Addr) bool {
-	p := &e.cfg.Load().Policy
-	if p.Check(peer, *r, a) != session.OK {
+	cfg := e.cfg.Load()
+	a = a.Unmap().WithZone("")
+	if cfg.Policy.Check(peer, *r, a) != session.OK {
 		return false
 	}
-	return !e.own.has(a) || p.Names(peer, *r, a) == session.OK
+	for _, p := range cfg.Own {
+		if p.Contains(a) && cfg.Policy.Names(peer, *r, a, p) != session.OK {
+			return false
+		}
+	}
+	return !e.own.has(a) || cfg.Policy.Names(peer, *r, a, netip.PrefixFrom(a, a.BitLen())) == session.OK
 }

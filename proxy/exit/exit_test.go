@@ -120,6 +120,36 @@ func TestSelf(t *testing.T) {
 	works(t, conn)
 }
 
+// TestOwn: ranges of the gateway need a rule that names them.
+func TestOwn(t *testing.T) {
+	client, server := proxytest.Pair(t, "exit")
+	web := echo(t, "127.5.0.1:0")
+	cfg := config(allow("127.0.0.0/8"))
+	cfg.Own = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("fd00::/64")}
+	e := start(t, cfg, server)
+	conn, err := open(t, client, to(web))
+	if err != nil {
+		t.Fatal(err)
+	}
+	works(t, conn)
+	own := netip.MustParsePrefix("10.5.0.0/16")
+	for _, c := range []struct {
+		targets []string
+		want    bool
+	}{
+		{[]string{"10.0.0.0/8"}, false},
+		{[]string{"10.0.0.0/8", "10.5.0.0/16"}, true},
+		{[]string{"10.5.7.7/32"}, true},
+	} {
+		cfg.Policy, cfg.Own = allow(c.targets...), []netip.Prefix{own}
+		e.Update(cfg)
+		r := session.Request{Proto: session.TCP, Port: 80}
+		if got := e.allowed(policy.Peer{}, &r, netip.MustParseAddr("10.5.7.7")); got != c.want {
+			t.Errorf("%v: %v", c.targets, got)
+		}
+	}
+}
+
 // TestRebinding: a name is looked up for each session, and its address checked
 // each time.
 func TestRebinding(t *testing.T) {

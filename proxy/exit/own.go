@@ -19,7 +19,7 @@ type ownAddrs struct {
 // ownAge is how old the list may be.
 const ownAge = time.Second
 
-// has reports whether an address is one of this machine. If that cannot be
+// has reports whether an address, unmapped and without zone, is one of this machine. If that cannot be
 // found out it counts as one.
 func (o *ownAddrs) has(a netip.Addr) bool {
 	o.mu.Lock()
@@ -36,5 +36,5 @@ func (o *ownAddrs) has(a netip.Addr) bool {
 			}
 		}
 	}
-	return o.addrs[a.Unmap().WithZone("")]
+	return o.addrs[a]
 }

@@ -29,12 +29,15 @@ const dnsPort = 53
 // sent something to that address before, whatever the port (§5,
 // address-dependent filtering): games and calls find each other, scans do not
 // get in.
-func (e *Exit) udp(ctx context.Context, c *service.Call, dialled func()) {
+func (e *Exit) udp(ctx context.Context, c *service.Call) {
 	cfg := e.cfg.Load()
-	limit, cancel := context.WithTimeout(ctx, cfg.DialTimeout)
-	first, err := e.first(limit, c)
-	cancel()
-	dialled()
+	var first netip.AddrPort
+	err := c.Dial(ctx, func(ctx context.Context) (err error) {
+		ctx, cancel := context.WithTimeout(ctx, cfg.DialTimeout)
+		defer cancel()
+		first, err = e.first(ctx, c)
+		return err
+	})
 	if err != nil {
 		c.Refuse(err)
 		return

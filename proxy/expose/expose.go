@@ -13,6 +13,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 	"strconv"
 	"sync"
@@ -158,14 +159,12 @@ func (e handler) Serve(ctx context.Context, c *service.Call) {
 		c.Refuse(session.Denied)
 		return
 	}
-	done, ok := c.Dialling()
-	if !ok {
-		c.Refuse(session.Busy)
-		return
-	}
 	if req.Proto == session.TCP {
-		conn, err := dialTCP(ctx, at, cfg.DialTimeout)
-		done()
+		var conn *net.TCPConn
+		err := c.Dial(ctx, func(ctx context.Context) (err error) {
+			conn, err = dialTCP(ctx, at, cfg.DialTimeout)
+			return err
+		})
 		if err != nil {
 			c.Refuse(err)
 			return
@@ -173,8 +172,11 @@ func (e handler) Serve(ctx context.Context, c *service.Call) {
 		c.TCP(ctx, conn, allowed)
 		return
 	}
-	sock, err := dialUDP(ctx, at, cfg.DialTimeout)
-	done()
+	var sock *udpsock.Socket
+	err := c.Dial(ctx, func(ctx context.Context) (err error) {
+		sock, err = dialUDP(ctx, at, cfg.DialTimeout)
+		return err
+	})
 	if err != nil {
 		c.Refuse(err)
 		return

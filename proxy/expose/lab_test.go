@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -150,12 +151,21 @@ func read(t testing.TB, c net.Conn, n int) string {
 // works sends something through a session and wants it back.
 func works(t testing.TB, c net.Conn) {
 	t.Helper()
-	if _, err := c.Write([]byte("hello")); err != nil {
+	if err := echoes(c); err != nil {
 		t.Fatal(err)
 	}
-	if got := read(t, c, 5); got != "hello" {
-		t.Fatal(got)
+}
+
+func echoes(c net.Conn) error {
+	c.SetDeadline(time.Now().Add(10 * time.Second))
+	got := make([]byte, 5)
+	if _, err := c.Write([]byte("hello")); err != nil {
+		return err
 	}
+	if _, err := io.ReadFull(c, got); err != nil || string(got) != "hello" {
+		return fmt.Errorf("%q came back, %v", got, err)
+	}
+	return nil
 }
 
 // over waits until a session ends.

@@ -66,12 +66,17 @@ func (p *Policy) Check(peer Peer, req session.Request, addr netip.Addr) session.
 	return session.Denied
 }
 
-// Names is Check for an address of the gateway itself: it must be named, alone
-// or by a prefix within the special range in which it lies.
-func (p *Policy) Names(peer Peer, req session.Request, addr netip.Addr) session.Status {
+// Names is Check for an address that leads back into the gateway, as all of
+// within do: a rule must name it, by a prefix within that, or within the
+// special range in which it lies.
+func (p *Policy) Names(peer Peer, req session.Request, addr netip.Addr, within netip.Prefix) session.Status {
 	addr = addr.Unmap().WithZone("")
+	least := within.Bits()
+	if special := specialRange(addr); special.IsValid() {
+		least = min(least, special.Bits())
+	}
 	for i := range p.Allow {
-		if r := &p.Allow[i]; r.asks(peer, &req) && r.names(addr) {
+		if r := &p.Allow[i]; r.asks(peer, &req) && r.names(addr, least) {
 			return session.OK
 		}
 	}
@@ -98,23 +103,18 @@ func (r *Rule) asks(peer Peer, req *session.Request) bool {
 // target reports whether the targets of the rule allow an address. A special
 // one must be named: 0.0.0.0/0 does not allow the loopback interface.
 func (r *Rule) target(addr netip.Addr) bool {
-	switch {
-	case !addr.IsValid():
+	if !addr.IsValid() {
 		return len(r.Targets) == 0
-	case Special(addr):
-		return r.names(addr)
 	}
-	return len(r.Targets) == 0 || slices.ContainsFunc(r.Targets, func(p netip.Prefix) bool { return p.Contains(addr) })
+	if special := specialRange(addr); special.IsValid() {
+		return r.names(addr, special.Bits())
+	}
+	return len(r.Targets) == 0 || r.names(addr, 0)
 }
 
-// names reports whether the targets of the rule name an address: by a prefix of
-// this address only, or one within the special range.
-func (r *Rule) names(addr netip.Addr) bool {
-	least := addr.BitLen()
-	if within := specialRange(addr); within.IsValid() {
-		least = within.Bits()
-	}
-	return slices.ContainsFunc(r.Targets, func(p netip.Prefix) bool { return p.Contains(addr) && p.Bits() >= least })
+// names reports whether a target of at least so many bits has an address in it.
+func (r *Rule) names(addr netip.Addr, least int) bool {
+	return slices.ContainsFunc(r.Targets, func(p netip.Prefix) bool { return p.Bits() >= least && p.Contains(addr) })
 }
 
 // Match reports whether a name matches a pattern in which * stands for any

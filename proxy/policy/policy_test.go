@@ -111,7 +111,7 @@ func TestSpecial(t *testing.T) {
 		{Allow: []Rule{{Targets: prefixes("::ffff:0:0/95", "64:ff9b::/32", "0.0.0.0/1", "128.0.0.0/1", "f000::/4")}}},
 	}
 	for _, a := range []string{
-		"0.0.0.0", "0.1.2.3", "127.0.0.1", "127.255.255.254", "169.254.169.254", "224.0.0.1", "239.1.2.3", "240.0.0.1", "255.255.255.255",
+		"0.0.0.0", "0.1.2.3", "127.0.0.1", "127.255.255.254", "169.254.169.254", "198.18.0.5", "224.0.0.1", "239.1.2.3", "240.0.0.1", "255.255.255.255",
 		"::", "::1", "::7f00:1", "::ffff:127.0.0.1", "::ffff:169.254.169.254", "::ffff:0:7f00:1", "64:ff9b::7f00:1", "64:ff9b:1::a00:1",
 		"2002:7f00:1::1", "2001:0:1::1", "fe80::1", "fe80::1%eth0", "fec0::1", "ff02::1", "ff0e::1",
 		"100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254", "fd20:ce::254",
@@ -133,26 +133,30 @@ func TestSpecial(t *testing.T) {
 	}
 }
 
-// TestNames: addresses of the gateway itself need a rule of their own.
+// TestNames: what leads back into the gateway needs a rule of its own.
 func TestNames(t *testing.T) {
-	addr := netip.MustParseAddr("192.0.2.1")
 	for _, c := range []struct {
-		targets []netip.Prefix
-		addr    netip.Addr
+		targets string
+		addr    string
+		within  string
 		want    session.Status
 	}{
-		{nil, addr, session.Denied},
-		{prefixes("0.0.0.0/0"), addr, session.Denied},
-		{prefixes("192.0.2.0/31"), addr, session.Denied},
-		{prefixes("192.0.2.1/32"), addr, session.OK},
-		{prefixes("192.0.2.1/32"), netip.MustParseAddr("::ffff:192.0.2.1"), session.OK},
-		{prefixes("127.0.0.0/8"), netip.MustParseAddr("127.0.0.1"), session.OK},
-		{prefixes("2001:db8::/64"), netip.MustParseAddr("2001:db8::1"), session.Denied},
-		{prefixes("2001:db8::1/128"), netip.MustParseAddr("2001:db8::1"), session.OK},
+		{"", "192.0.2.1", "192.0.2.1/32", session.Denied},
+		{"0.0.0.0/0", "192.0.2.1", "192.0.2.1/32", session.Denied},
+		{"192.0.2.0/31", "192.0.2.1", "192.0.2.1/32", session.Denied},
+		{"192.0.2.1/32", "192.0.2.1", "192.0.2.1/32", session.OK},
+		{"192.0.2.1/32", "::ffff:192.0.2.1", "192.0.2.1/32", session.OK},
+		{"127.0.0.0/8", "127.0.0.1", "127.0.0.1/32", session.OK},
+		{"2001:db8::/64", "2001:db8::1", "2001:db8::1/128", session.Denied},
+		{"2001:db8::1/128", "2001:db8::1", "2001:db8::1/128", session.OK},
+		{"10.0.0.0/8", "10.1.2.3", "10.1.0.0/16", session.Denied},
+		{"10.1.0.0/16", "10.1.2.3", "10.1.0.0/16", session.OK},
+		{"10.1.2.0/24", "10.1.2.3", "10.1.0.0/16", session.OK},
+		{"10.1.3.0/24", "10.1.2.3", "10.1.0.0/16", session.Denied},
 	} {
-		p := Policy{Allow: []Rule{{Targets: c.targets}}, Default: true}
-		if got := p.Names(alice, web(""), c.addr); got != c.want {
-			t.Errorf("%v, %v: %v", c.targets, c.addr, got)
+		p := Policy{Allow: []Rule{{Targets: prefixes(strings.Fields(c.targets)...)}}, Default: true}
+		if got := p.Names(alice, web(""), netip.MustParseAddr(c.addr), netip.MustParsePrefix(c.within)); got != c.want {
+			t.Errorf("%+v: %v", c, got)
 		}
 	}
 }

@@ -6,12 +6,13 @@ import "net/netip"
 
 // special are the ranges that a rule must name to allow them (IANA registries
 // of special-purpose addresses): they lead back to the machine itself, to the
-// link, to groups, to another address that stands within, or to the secrets
-// that a cloud keeps for its machines.
+// link, to groups, to another address that stands within, to services that the
+// gateway itself calls, or to the secrets that a cloud keeps for its machines.
 var special = []netip.Prefix{
 	netip.MustParsePrefix("0.0.0.0/8"),
 	netip.MustParsePrefix("127.0.0.0/8"),
 	netip.MustParsePrefix("169.254.0.0/16"), // link-local, metadata of most clouds
+	netip.MustParsePrefix("198.18.0.0/15"),  // benchmarks; here, names of services
 	netip.MustParsePrefix("224.0.0.0/4"),
 	netip.MustParsePrefix("240.0.0.0/4"), // reserved, broadcast
 

@@ -5,7 +5,6 @@ package service
 import (
 	"context"
 	"net"
-	"time"
 
 	"o7gw/o7s"
 	"o7gw/proxy"
@@ -46,11 +45,16 @@ func (c *Call) receive() error {
 	return nil
 }
 
-// Dialling takes a place among those that dial; done gives it back, ok says
-// whether there was one.
-func (c *Call) Dialling() (done func(), ok bool) {
-	done, status := c.s.dials.Admit(time.Now(), c.Peer)
-	return done, status == session.OK
+// Dial runs what opens the target. Its context ends early if too many wait for
+// theirs; the error is a session.Busy then.
+func (c *Call) Dial(ctx context.Context, open func(context.Context) error) error {
+	ctx, leave := c.s.dials.enter(ctx, c.Peer.Key())
+	defer leave()
+	err := open(ctx)
+	if err != nil && ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
 }
 
 // Refuse ends the call, and tells the peer why.

@@ -5,17 +5,20 @@ package service
 import (
 	"container/list"
 	"context"
-	"errors"
+	"fmt"
 	"sync"
+
+	"o7gw/proxy/session"
 )
 
-// errCrowded ends the wait of a flow for its request.
-var errCrowded = errors.New("no request while others wait")
+// errCrowded ends a wait.
+var errCrowded = fmt.Errorf("waited too long while others came: %w", session.Busy)
 
-// lobby is where flows wait for their requests. It is never closed to new ones:
-// if it is full, the one that has waited longest leaves, of the peer that has
-// most there. So who allocates flows and says nothing is in nobody's way but
-// its own, and even that little, since others send their request at once.
+// lobby is where flows wait for their requests, or calls for their targets. It
+// is never closed to new ones: if it is full, the one that has waited longest
+// leaves, of the peer that has most there. So who allocates flows and says
+// nothing, or asks for targets that do not answer, is in nobody's way but its
+// own, and even that little, since others do not wait long.
 type lobby struct {
 	max int
 
@@ -26,7 +29,7 @@ type lobby struct {
 
 func newLobby(max int) *lobby { return &lobby{max: max, peers: map[string]*list.List{}} }
 
-// enter lets a flow wait, until leave is called. The context ends if it has to
+// enter lets somebody wait, until leave is called. The context ends if it has to
 // make room.
 func (l *lobby) enter(ctx context.Context, key string) (wait context.Context, leave func()) {
 	wait, cancel := context.WithCancelCause(ctx)

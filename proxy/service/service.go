@@ -48,9 +48,9 @@ type Service struct {
 	log     *slog.Logger
 	handler Handler
 
-	lobby    *lobby
+	lobby    *lobby // flows that wait for their request
+	dials    *lobby // calls that wait for their target
 	limits   *policy.Limiter
-	dials    *policy.Limiter
 	refusing chan struct{} // bounds how many peers are being refused
 	running  running
 
@@ -68,11 +68,8 @@ type Service struct {
 const (
 	// lobbyMost is how many flows may wait for their request.
 	lobbyMost = 1024
-	// dialsMost is how many sessions may be dialling at a time, and
-	// dialsPerPeer how many of one peer: targets that do not answer hold a place
-	// until the dial timeout.
-	dialsMost    = 1024
-	dialsPerPeer = 512
+	// dialsMost is how many calls may wait for their target.
+	dialsMost = 1024
 	// refusingMost is how many peers are told at a time why they are not
 	// served; others just see the end of the flow.
 	refusingMost = 256
@@ -87,8 +84,8 @@ func New(cfg Config, stack proxy.Stack, book *ledger.Book, log *slog.Logger, h H
 	s := &Service{
 		cfg: cfg, stack: stack, book: book, log: log, handler: h,
 		lobby:    newLobby(lobbyMost),
+		dials:    newLobby(dialsMost),
 		limits:   policy.NewLimiter(cfg.Limits),
-		dials:    policy.NewLimiter(policy.Limits{Sessions: dialsMost, SessionsPerPeer: dialsPerPeer}),
 		refusing: make(chan struct{}, refusingMost),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())

@@ -33,23 +33,26 @@ type pipes struct {
 	at      string
 	unknown atomic.Bool
 	denied  atomic.Bool
+	hang    atomic.Bool // the target does not answer
 }
 
 func (p *pipes) Knows(policy.Peer) bool { return !p.unknown.Load() }
 
-func (p *pipes) Serve(_ context.Context, c *Call) {
-	done, ok := c.Dialling()
-	if !ok {
-		c.Refuse(session.Busy)
-		return
-	}
-	conn, err := net.Dial("tcp", p.at)
-	done()
+func (p *pipes) Serve(ctx context.Context, c *Call) {
+	var conn net.Conn
+	err := c.Dial(ctx, func(ctx context.Context) (err error) {
+		if p.hang.Load() {
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		conn, err = net.Dial("tcp", p.at)
+		return err
+	})
 	if err != nil {
 		c.Refuse(err)
 		return
 	}
-	c.TCP(c.s.ctx, conn.(*net.TCPConn), func() bool { return !p.denied.Load() })
+	c.TCP(ctx, conn.(*net.TCPConn), func() bool { return !p.denied.Load() })
 }
 
 // echo is an echo server.
@@ -151,7 +154,7 @@ func TestSilentFlows(t *testing.T) {
 	if _, _, err := flows[0].ReadPacket(make([]byte, 100)); err == nil || errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("a flow that says nothing: %v", err)
 	}
-	if s := book.Snapshot(10); s.Open != 2 || s.Failed == 0 {
+	if s := book.Snapshot(10); s.Open != 2 || s.Refused == 0 {
 		t.Errorf("%+v", s)
 	}
 	if _, err := dial(t, client, "svc"); session.StatusOf(err) != session.Busy {
@@ -190,26 +193,40 @@ func TestRubbish(t *testing.T) {
 	works(t, c)
 }
 
-// TestDials: sessions that wait for their target have a bound, which is free
-// again when they end.
+// TestDials: calls whose targets do not answer make room for others.
 func TestDials(t *testing.T) {
 	client, server := proxytest.Pair(t, "svc")
-	service, _, _ := start(t, server, Config{Name: "svc"})
-	service.dials.Set(policy.Limits{Sessions: 1})
-	done, s := service.dials.Admit(time.Now(), policy.Peer{Name: "slow"})
-	if s != session.OK {
-		t.Fatal(s)
+	service, p, book := start(t, server, Config{Name: "svc"})
+	service.dials.max = 4
+	p.hang.Store(true)
+	ended := make(chan error, 6)
+	for range cap(ended) {
+		go func() {
+			_, err := dial(t, client, "svc")
+			ended <- err
+		}()
 	}
-	if _, err := dial(t, client, "svc"); session.StatusOf(err) != session.Busy {
-		t.Errorf("%v", err)
+	for range 2 {
+		if err := <-ended; session.StatusOf(err) != session.Busy {
+			t.Errorf("%v", err)
+		}
 	}
-	done()
+	p.hang.Store(false)
 	for range 3 {
 		c, err := dial(t, client, "svc")
 		if err != nil {
 			t.Fatal(err)
 		}
 		works(t, c)
+	}
+	service.Close()
+	for range 4 {
+		if err := <-ended; err == nil {
+			t.Error("a session with nobody")
+		}
+	}
+	if s := book.Snapshot(0); s.Open != 0 || s.Total != 3 {
+		t.Errorf("%+v", s)
 	}
 }
 
