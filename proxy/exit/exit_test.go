@@ -42,8 +42,7 @@ func TestTCP(t *testing.T) {
 	z.set("rebound.test", "127.0.0.2", "169.254.169.254", "10.1.2.3", "::ffff:127.0.0.2", "::1")
 	z.set("empty.test")
 	cfg := config(allow("127.0.0.1/32"), at)
-	cfg.DialTimeout = 300 * time.Millisecond
-	start(t, cfg, server)
+	e := start(t, cfg, server)
 	slow := silent(t)
 	free := closedPort(t)
 	for _, c := range []struct {
@@ -73,6 +72,11 @@ func TestTCP(t *testing.T) {
 		{session.Request{Port: 80}, session.BadRequest},
 		{session.Request{Addr: web.Addr()}, session.BadRequest},
 	} {
+		cfg.DialTimeout = time.Minute
+		if c.status == session.TimedOut {
+			cfg.DialTimeout = 100 * time.Millisecond
+		}
+		e.Update(cfg)
 		conn, err := open(t, client, c.req)
 		if got := session.StatusOf(err); got != c.status {
 			t.Errorf("%+v: %v, want %v", c.req, err, c.status)
@@ -288,6 +292,28 @@ func TestUpdate(t *testing.T) {
 	}
 	if c := e.Config(); c.Service != "exit" || c.Servers != nil {
 		t.Errorf("%+v", c)
+	}
+}
+
+// TestManyStarts: a hundred starts and stops leave nothing (goleak), and the
+// name is free each time.
+func TestManyStarts(t *testing.T) {
+	client, server := proxytest.Pair(t, "exit")
+	web := echo(t, "127.0.0.1:0")
+	for i := range 100 {
+		e := New(config(allow("127.0.0.1/32")), server, quiet)
+		if err := e.Start(t.Context()); err != nil {
+			t.Fatal(i, err)
+		}
+		conn, err := open(t, client, to(web))
+		if err != nil {
+			t.Fatal(i, err)
+		}
+		if i%2 == 0 {
+			works(t, conn)
+			conn.Close()
+		}
+		e.Close()
 	}
 }
 
