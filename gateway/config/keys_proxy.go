@@ -4,6 +4,7 @@ package config
 
 // Keys that several kinds of tables have.
 var (
+	allowAt    = "applied to new sessions, and ends those that it forbids"
 	allowDoc   = "Who may have what: a list of rules, each of which allows what matches all its keys: peers (names in certificates, * for any characters), layers, hosts, targets (prefixes), ports, protocols; docs/policy.md."
 	limitsKeys = []Key{
 		{Name: "max_sessions", Default: "16384", Unit: "sessions", Reload: nextUse, Doc: "Sessions at a time."},
@@ -25,7 +26,7 @@ var ExposeKeys = join([]Key{
 	{Name: "any_tcp", Default: `""`, Reload: nextUse, Doc: "A host, each TCP port of which is served as it is."},
 	{Name: "any_udp", Default: `""`, Reload: nextUse, Doc: "The same for UDP."},
 	{Name: "plain", Default: "false", Reload: restart, Doc: "Peers do not speak the session protocol: the bytes of a reliable flow are those of the only TCP service, as onc and other programs of Ouroboros want it."},
-	{Name: "allow", Default: "the rule that allows everything", Reload: nextUse, Doc: allowDoc},
+	{Name: "allow", Default: "the rule that allows everything", Reload: allowAt, Doc: allowDoc},
 }, limitsKeys, []Key{
 	{Name: "health", Default: `"tcp"`, Example: "#", Reload: atOnce, Doc: "Check the service of the lowest TCP port: tcp, whether a connection can be made, or a path such as /healthy, whether it answers with a status below 400. While it is down the name is not served. Without it: no checks."},
 	{Name: "health_interval", Default: `"5s"`, Unit: "time", Reload: atOnce, Doc: "Time between two checks."},
@@ -40,7 +41,7 @@ var ExposeKeys = join([]Key{
 var ExitKeys = join([]Key{
 	{Name: "name", Example: `"internet"`, Reload: "an object of a new name is started, one that is gone is stopped", Doc: "Name of the object in logs, status and reload."},
 	{Name: "service", Example: `"office.exit"`, Reload: restart, Doc: "The Ouroboros name to serve."},
-	{Name: "allow", Example: `[{ targets = ["192.168.7.0/24"], protocols = ["tcp"], ports = "80,443" }]`, Reload: nextUse, Doc: allowDoc + " Nothing else is let out. Loopback, link-local and group addresses, and those of this machine, need a rule whose targets name them."},
+	{Name: "allow", Example: `[{ targets = ["192.168.7.0/24"], protocols = ["tcp"], ports = "80,443" }]`, Reload: allowAt, Doc: allowDoc + " Nothing else is let out. Loopback, link-local and group addresses, and those of this machine, need a rule whose targets name them."},
 }, limitsKeys, []Key{
 	{Name: "servers", Default: "[]", Reload: restart, Doc: "DNS servers for the host names that clients send, such as 9.9.9.9:53. None: as the system says."},
 	idleUDP,
@@ -80,7 +81,7 @@ var InterceptKeys = []Key{
 // ForwardKeys documents the keys of a [[forward]].
 var ForwardKeys = []Key{
 	{Name: "name", Example: `"web"`, Reload: "an object of a new name is started, one that is gone is stopped", Doc: "Name of the object in logs, status and reload."},
-	{Name: "listen", Example: `["tcp:127.0.0.1:8088"]`, Reload: restart, Doc: "Local addresses, with tcp: or udp: in front."},
+	{Name: "listen", Example: `["tcp:127.0.0.1:8088"]`, Reload: atOnce, Doc: "Local addresses, with tcp: or udp: in front."},
 	{Name: "service", Example: `"web"`, Reload: nextUse, Doc: "The Ouroboros name that they lead to."},
 	{Name: "port", Default: "80", Example: "#", Unit: "port", Reload: nextUse, Doc: "Port of the service. Without it: its lowest."},
 	{Name: "host", Default: `""`, Reload: nextUse, Doc: "A host or address beyond the exit that service names, with port."},
@@ -91,7 +92,7 @@ var ForwardKeys = []Key{
 
 // SocksKeys documents the keys of [socks].
 var SocksKeys = []Key{
-	{Name: "listen", Default: `["127.0.0.1:1080"]`, Reload: restart, Doc: "Local addresses."},
+	{Name: "listen", Default: `["127.0.0.1:1080"]`, Reload: atOnce, Doc: "Local addresses."},
 	{Name: "users", Default: "{}", Reload: nextUse, Doc: `Names with passwords, such as { alice = "secret" }. None: everybody who reaches listen may use it.`},
 	maxSessions,
 	{Name: "idle_udp", Default: `"3m"`, Unit: "time", Reload: restart, Doc: idleUDP.Doc},
@@ -99,7 +100,7 @@ var SocksKeys = []Key{
 
 // HTTPKeys documents the keys of [http].
 var HTTPKeys = []Key{
-	{Name: "listen", Default: `["127.0.0.1:3128"]`, Reload: restart, Doc: "Local addresses."},
+	{Name: "listen", Default: `["127.0.0.1:3128"]`, Reload: atOnce, Doc: "Local addresses."},
 	{Name: "users", Default: "{}", Reload: nextUse, Doc: "Names with passwords (Basic). None: everybody who reaches listen may use it."},
 	maxSessions,
 }
