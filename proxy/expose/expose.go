@@ -18,6 +18,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"o7gw/proxy"
 	"o7gw/proxy/ledger"
@@ -38,6 +39,9 @@ type Expose struct {
 	checker *checker   // nil: no health checks
 	state   state
 }
+
+// listenLimit is how long Update waits for the registration of the name.
+const listenLimit = 10 * time.Second
 
 // state is what has been asked of an expose: new, started, drained.
 type state int
@@ -128,7 +132,11 @@ func (e *Expose) Update(cfg Config) (restart []string) {
 	e.checker = nil
 	if cfg.checked() {
 		e.checker = e.check(cfg.Health)
-	} else if err := e.service.Listen(context.Background()); err != nil {
+		return restart
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), listenLimit)
+	defer cancel()
+	if err := e.service.Listen(ctx); err != nil {
 		e.book.SetState("down", err)
 		e.log.Error("the name could not be registered", "err", err)
 		return append(restart, "health")
