@@ -88,6 +88,11 @@ type Intercept struct {
 	table atomic.Pointer[route.Table]
 }
 
+// deviceQueue is how many packets may wait in the kernel for the reader of the
+// device: 100 ms of 100 000 datagrams per second. Nothing slows a sender of UDP
+// down, and TCP is limited by its windows.
+const deviceQueue = 10_000
+
 // queriesAtOnce is how many DNS queries are answered at a time.
 const queriesAtOnce = 128
 
@@ -117,6 +122,9 @@ func (i *Intercept) Start(ctx context.Context) (err error) {
 		return errors.New("names = true needs a [names] table")
 	}
 	if i.dev, err = tun.Open(cfg.Device, cfg.MTU); err != nil {
+		return err
+	}
+	if err := i.dev.SetQueue(deviceQueue); err != nil {
 		return err
 	}
 	i.udp = newSessions(i)

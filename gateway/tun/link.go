@@ -56,6 +56,20 @@ func (d *Device) SetMTU(mtu, perPacket int) error {
 	return nil
 }
 
+// SetQueue sets how many packets, a large segment being one, wait in the kernel
+// for Read; more are lost. The kernel's default is 500: at 100 000 datagrams per
+// second 5 ms, less than a reader may be off the processor.
+func (d *Device) SetQueue(packets int) error {
+	link, err := netlink.LinkByName(d.name)
+	if err != nil {
+		return fmt.Errorf("find interface %s: %w", d.name, err)
+	}
+	if err := netlink.LinkSetTxQLen(link, packets); err != nil {
+		return fmt.Errorf("set queue length of %s: %w", d.name, err)
+	}
+	return nil
+}
+
 // AddRoute routes the prefix to the interface.
 func (d *Device) AddRoute(p netip.Prefix) error {
 	link, err := netlink.LinkByName(d.name)

@@ -333,3 +333,34 @@ func BenchmarkWriter(b *testing.B) {
 	b.Run("own", func(b *testing.B) { benchmarkTCP(b, testMTU, ownWriter) })
 	b.Run("wireguard", func(b *testing.B) { benchmarkTCP(b, packet.MaxPayload, wgWriter) })
 }
+
+func TestQueueIsAsLongAsAskedFor(t *testing.T) {
+	needRoot(t)
+	d := open(t)
+	const want = 300
+	if err := d.SetQueue(want); err != nil {
+		t.Fatal(err)
+	}
+	// Nobody reads: what does not fit is counted by the kernel.
+	if err := d.SetAddrs([]netip.Prefix{netip.MustParsePrefix("10.80.0.1/24")}); err != nil {
+		t.Fatal(err)
+	}
+	c, err := net.Dial("udp", "10.80.0.2:9")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	for range 2 * want {
+		if _, err := c.Write([]byte{0}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	link, err := netlink.LinkByName(d.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Some packets of the kernel's own may be among them.
+	if s := link.Attrs().Statistics; s.TxDropped < want || s.TxDropped > want+20 {
+		t.Errorf("%d of %d dropped, want %d", s.TxDropped, 2*want, want)
+	}
+}

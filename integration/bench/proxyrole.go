@@ -5,14 +5,18 @@ package main
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // playTCPEcho echoes TCP connections at an address.
@@ -145,7 +149,7 @@ func playUDPCount(ctx context.Context, args []string) error {
 		return err
 	}
 	defer context.AfterFunc(ctx, func() { c.Close() })()
-	if err := c.(*net.UDPConn).SetReadBuffer(udpBuffer); err != nil {
+	if err := forceReadBuffer(c.(*net.UDPConn), udpBuffer); err != nil {
 		return err
 	}
 	fmt.Println("listening")
@@ -163,6 +167,20 @@ func playUDPCount(ctx context.Context, args []string) error {
 		c.WriteTo(binary.BigEndian.AppendUint64(nil, n), from)
 		n = 0
 	}
+}
+
+// forceReadBuffer sets the room of a socket beyond what the system allows
+// everybody, which is 300 of our datagrams.
+func forceReadBuffer(c *net.UDPConn, bytes int) error {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var inner error
+	err = raw.Control(func(fd uintptr) {
+		inner = os.NewSyscallError("setsockopt", unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, bytes))
+	})
+	return errors.Join(err, inner)
 }
 
 const (
