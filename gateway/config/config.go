@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"regexp"
 	"strings"
@@ -148,6 +149,9 @@ func (c *checker) objects(f *File, doc *document) {
 	f.Web = one(doc.Web, c.web)
 	f.Routes = each(doc.Route, c.route)
 	f.QoS = each(doc.QoS, c.qosRule)
+	for i := range f.Exits {
+		f.Exits[i].Own = f.own()
+	}
 	for i := range f.Intercepts {
 		if f.Intercepts[i].Names && f.Names == nil {
 			c.table("intercept", i).bad("names", "needs a [names] table")
@@ -156,6 +160,26 @@ func (c *checker) objects(f *File, doc *document) {
 	if f.Objects() == 0 {
 		c.errorf(place{1, 1}, "", "the file has no object, such as [[tunnel]] or [[expose]]: the gateway would have nothing to do")
 	}
+}
+
+// own returns the destinations that lead back into the gateway: no peer of an
+// exit may reach services through them in the gateway's name.
+func (f *File) own() (out []netip.Prefix) {
+	if f.Names != nil {
+		for _, p := range []netip.Prefix{f.Names.V4, f.Names.V6} {
+			if p.IsValid() {
+				out = append(out, p)
+			}
+		}
+	}
+	for i := range f.Intercepts {
+		for _, p := range f.Intercepts[i].Prefixes {
+			if p.Bits() > 0 {
+				out = append(out, p)
+			}
+		}
+	}
+	return out
 }
 
 // Objects returns how many objects the file has.

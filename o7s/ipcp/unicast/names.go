@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"slices"
 
 	"o7gw/o7s/layer"
 	"o7gw/o7s/qos"
@@ -73,13 +75,16 @@ func (m *member) find(ctx context.Context, name layer.Hash) ([]uint64, error) {
 	return nil, layer.ErrNoName
 }
 
-// allocate asks one member after the other that serves the name.
+// allocate asks one member after the other that serves the name, in a random
+// order: flows spread over those that do.
 func (p *IPCP) allocate(ctx context.Context, dst layer.Hash, qs qos.Spec, data []byte) (layer.Port, []byte, error) {
 	m := p.member.Load()
 	addrs, err := m.find(ctx, dst)
 	if err != nil {
 		return nil, nil, err
 	}
+	addrs = slices.Clone(addrs)
+	rand.Shuffle(len(addrs), func(i, j int) { addrs[i], addrs[j] = addrs[j], addrs[i] })
 	for _, a := range addrs {
 		var port layer.Port
 		var answer []byte
