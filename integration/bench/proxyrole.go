@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"slices"
 	"strconv"
@@ -19,18 +20,32 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// playTCPEcho echoes TCP connections at an address.
+// playTCPEcho echoes TCP connections at an address, and at as many ports behind
+// it as connsPort needs.
 func playTCPEcho(ctx context.Context, args []string) error {
-	l, err := net.Listen("tcp", args[0])
+	at, err := netip.ParseAddrPort(args[0])
 	if err != nil {
 		return err
 	}
-	defer context.AfterFunc(ctx, func() { l.Close() })()
+	var wg sync.WaitGroup
+	for i := range connsAtOnce {
+		l, err := net.Listen("tcp", connsPort(at, i).String())
+		if err != nil {
+			return err
+		}
+		defer context.AfterFunc(ctx, func() { l.Close() })()
+		wg.Go(func() { echoTCP(l) })
+	}
 	fmt.Println("listening")
+	wg.Wait()
+	return nil
+}
+
+func echoTCP(l net.Listener) {
 	for {
 		c, err := l.Accept()
 		if err != nil {
-			return nil
+			return
 		}
 		go func() {
 			defer c.Close()
@@ -77,19 +92,31 @@ const (
 	connsAtOnce = 16
 )
 
+// connsPort is where client i connects to. Each has a port of its own, since
+// after 14 000 connections to one the kernel takes milliseconds to find a local
+// port that is not in TIME-WAIT.
+func connsPort(a netip.AddrPort, i int) netip.AddrPort {
+	return netip.AddrPortFrom(a.Addr(), a.Port()+uint16(i))
+}
+
 // playTCPConns prints how many connections per second it made: connect, a byte
 // there and back, close.
 func playTCPConns(_ context.Context, args []string) error {
+	at, err := netip.ParseAddrPort(args[0])
+	if err != nil {
+		return err
+	}
 	var done atomic.Int64
 	var failed atomic.Pointer[error]
 	begin := time.Now()
 	var wg sync.WaitGroup
-	for range connsAtOnce {
+	for i := range connsAtOnce {
+		to := connsPort(at, i).String()
 		wg.Go(func() {
 			var p [1]byte
 			for time.Since(begin) < connsFor {
 				err := func() error {
-					c, err := net.Dial("tcp", args[0])
+					c, err := net.Dial("tcp", to)
 					if err != nil {
 						return err
 					}
