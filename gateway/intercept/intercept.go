@@ -185,6 +185,9 @@ func (i *Intercept) attract(ctx context.Context, cfg *Config) error {
 // Drain takes no new sessions; those that run go on.
 func (i *Intercept) Drain() {
 	i.drain.Store(true)
+	if i.udp != nil {
+		i.udp.all.Drain()
+	}
 	i.book.SetState("draining", nil)
 }
 
@@ -204,7 +207,7 @@ func (i *Intercept) Close() error {
 		errs = append(errs, i.stack.Close())
 	}
 	if i.udp != nil {
-		i.udp.close()
+		i.udp.all.Close()
 	}
 	i.wg.Wait()
 	return errors.Join(errs...)
@@ -226,6 +229,9 @@ func (i *Intercept) Update(cfg Config) []string {
 	now.Exits, now.IdleUDP = cfg.Exits, cfg.IdleUDP
 	i.cfg = &now
 	i.mu.Unlock()
+	if i.udp != nil {
+		i.udp.all.SetIdle(now.IdleUDP)
+	}
 	i.Retable()
 	return keys
 }

@@ -53,24 +53,12 @@ func (i *Intercept) tcp(r *netstack.TCPRequest) {
 	s.Close(proxy.Relay(i.ctx, client, conn, s))
 }
 
-// open tries the ways to a destination in order: the next one only if nobody
-// serves the name of the one before.
-func (i *Intercept) open(ctx context.Context, d route.Dest, from netip.AddrPort) (conn *proxy.Conn, way route.Way, err error) {
+// open allocates the flow for a connection.
+func (i *Intercept) open(ctx context.Context, d route.Dest, from netip.AddrPort) (*proxy.Conn, route.Way, error) {
 	if i.drain.Load() {
-		return nil, way, errDraining
+		return nil, route.Way{}, errDraining
 	}
-	ways, err := i.table.Load().FindAll(d)
-	if err != nil {
-		return nil, way, err
-	}
-	for _, way = range ways {
-		way.Request.Source = from
-		conn, err = i.env.Dialer.DialTCP(ctx, way.Service, way.QoS, way.Request)
-		if err == nil || !proxy.NobodyServes(err) {
-			break
-		}
-	}
-	return conn, way, err
+	return i.table.Load().DialTCP(ctx, i.env.Dialer, d, from)
 }
 
 const (

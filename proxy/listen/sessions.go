@@ -50,12 +50,15 @@ type Sessions[K comparable] struct {
 // Beginning is how a session begins: Dial allocates its flow, and Answer takes
 // the datagrams that come back on it, with their buffers; it must not block.
 // Enter, if not nil, takes a place for the session and may refuse it, and Leave
-// gives it back.
+// gives it back. Refuse, if not nil, is told of datagrams that nobody takes
+// because the flow could not be allocated, the first of a batch; the buffer
+// stays the caller's.
 type Beginning struct {
 	Dial   func(ctx context.Context) (*proxy.Packets, ledger.Info, error)
 	Answer func(d []proxy.Datagram)
 	Enter  func() bool
 	Leave  func()
+	Refuse func(d proxy.Datagram)
 }
 
 // Session is one of Sessions.
@@ -125,13 +128,23 @@ func (s *Sessions[K]) Send(c *Session[K], d []proxy.Datagram) {
 	switch flow := c.flow.Load(); {
 	case flow != nil:
 		c.send(flow, d)
-	case c.failed || c.ended:
+	case c.failed:
+		c.refuse(d)
+	case c.ended:
 		Release(d)
 	default:
 		n := min(len(d), waitingMost-len(c.waiting))
 		c.waiting = append(c.waiting, d[:n]...)
 		Release(d[n:])
 	}
+}
+
+// refuse drops datagrams of a session that failed; it takes the buffers.
+func (c *Session[K]) refuse(d []proxy.Datagram) {
+	if len(d) > 0 && c.begin.Refuse != nil {
+		c.begin.Refuse(d[0])
+	}
+	Release(d)
 }
 
 func (c *Session[K]) send(flow *proxy.Packets, d []proxy.Datagram) {
@@ -160,7 +173,7 @@ func (s *Sessions[K]) dial(c *Session[K]) {
 		c.failed = true
 		c.used.Store(s.tick.Load())
 		c.mu.Unlock()
-		Release(waiting)
+		c.refuse(waiting)
 		s.book.Refused(info, err)
 		return
 	case c.ended:
