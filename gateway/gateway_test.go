@@ -6,16 +6,13 @@ package gateway
 
 import (
 	"encoding/json"
-	"flag"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
 	"os"
-	"os/exec"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -23,31 +20,18 @@ import (
 	"go.uber.org/goleak"
 
 	"o7gw/gateway/config"
+	"o7gw/gateway/nstest"
 	"o7gw/gateway/tunnel"
 )
 
-const inNamespace = "O7GW_TEST_IN_NAMESPACE"
-
 // TestMain runs the tests again in a network namespace of their own.
 func TestMain(m *testing.M) {
-	flag.Parse()
-	if os.Geteuid() != 0 || os.Getenv(inNamespace) != "" {
-		os.Exit(m.Run())
-	}
-	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
-	cmd.Env = append(os.Environ(), inNamespace+"=1")
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Run(); err != nil {
-		os.Exit(1)
-	}
+	os.Exit(nstest.Main(m))
 }
 
 func needRoot(t *testing.T) {
 	t.Helper()
-	if os.Getenv(inNamespace) == "" {
-		t.Skip("needs root: makes TUN devices in a network namespace")
-	}
+	nstest.Need(t)
 	lo, err := netlink.LinkByName("lo")
 	if err != nil {
 		t.Fatal(err)

@@ -10,14 +10,12 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
-	"flag"
 	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
-	"os/exec"
 	"strconv"
 	"strings"
 	"sync"
@@ -28,12 +26,11 @@ import (
 	"go.uber.org/goleak"
 
 	"o7gw/gateway/echo"
+	"o7gw/gateway/nstest"
 	"o7gw/gateway/tun"
 	"o7gw/netstack"
 	"o7gw/o7s/packet"
 )
-
-const inNamespace = "O7GW_TEST_IN_NAMESPACE"
 
 // TestMain runs the tests again in a network namespace of their own.
 func TestMain(m *testing.M) {
@@ -41,22 +38,12 @@ func TestMain(m *testing.M) {
 		client(n)
 		return
 	}
-	flag.Parse()
-	if os.Geteuid() != 0 || os.Getenv(inNamespace) != "" {
-		code := m.Run()
-		if err := goleak.Find(); err != nil && code == 0 {
-			os.Stderr.WriteString(err.Error())
-			code = 1
-		}
-		os.Exit(code)
+	code := nstest.Main(m)
+	if err := goleak.Find(); err != nil && code == 0 {
+		os.Stderr.WriteString(err.Error())
+		code = 1
 	}
-	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
-	cmd.Env = append(os.Environ(), inNamespace+"=1")
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Run(); err != nil {
-		os.Exit(1)
-	}
+	os.Exit(code)
 }
 
 // world is a stack behind a TUN device of this namespace.
@@ -75,9 +62,7 @@ func begin(t testing.TB, cfg netstack.Config) *world {
 	if cfg.MTU == 0 {
 		cfg.MTU = 65520
 	}
-	if os.Getenv(inNamespace) == "" {
-		t.Skip("needs root: makes TUN devices in a network namespace")
-	}
+	nstest.Need(t)
 	dev, err := tun.Open("ns%d", cfg.MTU)
 	if err != nil {
 		t.Fatal(err)
@@ -403,9 +388,7 @@ func synOf(i uint32) []byte {
 // TestStartStop: a stack that ends leaves nothing, whatever goes on in it, and
 // its clients see the end.
 func TestStartStop(t *testing.T) {
-	if os.Getenv(inNamespace) == "" {
-		t.Skip("needs root: makes TUN devices in a network namespace")
-	}
+	nstest.Need(t)
 	for i := range 100 {
 		t.Run("", func(t *testing.T) { // each ends with a Close of the stack
 			undecided := make(chan struct{}, 1)

@@ -18,11 +18,12 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"o7gw/gateway/nstest"
 )
 
 const (
-	inNamespace = "O7GW_TEST_IN_NAMESPACE"
-	childJob    = "O7GW_TEST_CHILD"
+	childJob = "O7GW_TEST_CHILD"
 )
 
 // TestMain runs the tests again in a network namespace of their own, so that
@@ -33,16 +34,7 @@ func TestMain(m *testing.M) {
 		child(job, flag.Args())
 		return
 	}
-	if os.Geteuid() != 0 || os.Getenv(inNamespace) != "" {
-		os.Exit(m.Run())
-	}
-	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
-	cmd.Env = append(os.Environ(), inNamespace+"=1")
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Run(); err != nil {
-		os.Exit(1)
-	}
+	os.Exit(nstest.Main(m))
 }
 
 // world makes the links of a router, which go with the test:
@@ -51,9 +43,7 @@ func TestMain(m *testing.M) {
 //	                                 └ tun0, the device that Apply is for
 func world(t testing.TB) {
 	t.Helper()
-	if os.Getenv(inNamespace) == "" {
-		t.Skip("needs root: makes links in a network namespace")
-	}
+	nstest.Need(t)
 	run(t, "ip link set lo up")
 	t.Cleanup(func() {
 		for _, l := range []string{"lan", "wan", "tun0"} {

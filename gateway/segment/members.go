@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"o7gw/gateway/backoff"
 	"o7gw/gateway/tunnel"
 )
 
@@ -25,7 +26,7 @@ func (s *Segment) serve(ctx context.Context, name string, l tunnel.Listener) {
 	var flows sync.WaitGroup
 	defer flows.Wait()
 	defer l.Close()
-	var pause backoff
+	var pause backoff.Backoff
 	for {
 		f, err := l.AcceptFlow(ctx)
 		if ctx.Err() != nil {
@@ -38,12 +39,12 @@ func (s *Segment) serve(ctx context.Context, name string, l tunnel.Listener) {
 			s.log.Error("accepting a member failed", "name", name, "err", err)
 			s.note(err)
 			cfg := s.config()
-			if !sleep(ctx, pause.next(cfg.ReconnectMin, cfg.ReconnectMax)) {
+			if !backoff.Sleep(ctx, pause.Next(cfg.ReconnectMin, cfg.ReconnectMax)) {
 				return
 			}
 			continue
 		}
-		pause.reset()
+		pause.Reset()
 		flows.Go(func() {
 			p := newPort(s, accepted, f, name)
 			p.log.Info("a member connected", "name", name)
@@ -57,7 +58,7 @@ func (s *Segment) serve(ctx context.Context, name string, l tunnel.Listener) {
 
 // connect keeps a flow to a name, or to a broadcast layer, until ctx ends.
 func (s *Segment) connect(ctx context.Context, name string, k kind) {
-	var pause backoff
+	var pause backoff.Backoff
 	for {
 		start := time.Now()
 		err := s.session(ctx, name, k)
@@ -66,12 +67,12 @@ func (s *Segment) connect(ctx context.Context, name string, k kind) {
 		}
 		s.note(err)
 		if time.Since(start) > dialLimit+steady {
-			pause.reset()
+			pause.Reset()
 		}
 		cfg := s.config()
-		d := pause.next(cfg.ReconnectMin, cfg.ReconnectMax)
+		d := pause.Next(cfg.ReconnectMin, cfg.ReconnectMax)
 		s.log.Warn("not connected; trying again", k.String(), name, "pause", d.Round(time.Millisecond), "err", err)
-		if !sleep(ctx, d) {
+		if !backoff.Sleep(ctx, d) {
 			return
 		}
 	}

@@ -32,6 +32,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"o7gw/gateway/backoff"
 	"o7gw/gateway/tunnel"
 	"o7gw/o7s/packet"
 )
@@ -232,7 +233,7 @@ func (s *Segment) deliver(l *lane) {
 func (s *Segment) sweep(ctx context.Context) {
 	for {
 		age := s.config().Age
-		if !sleep(ctx, min(max(age/8, 100*time.Millisecond), 30*time.Second)) {
+		if !backoff.Sleep(ctx, min(max(age/8, 100*time.Millisecond), 30*time.Second)) {
 			return
 		}
 		s.table.age(s.clock() - int64(age))

@@ -6,7 +6,6 @@ package segment
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -17,13 +16,13 @@ import (
 	"runtime"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 
+	"o7gw/gateway/nstest"
 	"o7gw/gateway/tunnel"
 	"o7gw/o7s"
 	"o7gw/o7s/ipcp"
@@ -33,29 +32,15 @@ import (
 	"o7gw/o7s/qos"
 )
 
-const inNamespace = "O7GW_TEST_IN_NAMESPACE"
-
 // TestMain runs the tests again in a network namespace of their own, so that
 // they touch nothing of the machine.
 func TestMain(m *testing.M) {
-	flag.Parse()
-	if os.Geteuid() != 0 || os.Getenv(inNamespace) != "" {
-		os.Exit(m.Run())
-	}
-	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
-	cmd.Env = append(os.Environ(), inNamespace+"=1")
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Run(); err != nil {
-		os.Exit(1)
-	}
+	os.Exit(nstest.Main(m))
 }
 
 func needRoot(t testing.TB) {
 	t.Helper()
-	if os.Getenv(inNamespace) == "" {
-		t.Skip("needs root: makes TAP devices in a network namespace")
-	}
+	nstest.Need(t)
 	run(t, "ip link set lo up")
 }
 

@@ -7,16 +7,13 @@ package tun
 import (
 	"context"
 	"crypto/sha256"
-	"flag"
 	"io"
 	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
-	"os/exec"
 	"runtime"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -24,32 +21,19 @@ import (
 	"github.com/vishvananda/netns"
 	"go.uber.org/goleak"
 
+	"o7gw/gateway/nstest"
 	"o7gw/o7s/packet"
 )
-
-const inNamespace = "O7GW_TEST_IN_NAMESPACE"
 
 // TestMain runs the tests again in a network namespace of their own, so that
 // they touch nothing of the machine.
 func TestMain(m *testing.M) {
-	flag.Parse()
-	if os.Geteuid() != 0 || os.Getenv(inNamespace) != "" {
-		os.Exit(m.Run())
-	}
-	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
-	cmd.Env = append(os.Environ(), inNamespace+"=1")
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Run(); err != nil {
-		os.Exit(1)
-	}
+	os.Exit(nstest.Main(m))
 }
 
 func needRoot(t testing.TB) {
 	t.Helper()
-	if os.Getenv(inNamespace) == "" {
-		t.Skip("needs root: makes TUN devices in a network namespace")
-	}
+	nstest.Need(t)
 }
 
 // inNew calls f in a new network namespace and returns the namespace.

@@ -25,6 +25,7 @@ import (
 
 	"github.com/gaissmai/bart"
 
+	"o7gw/gateway/backoff"
 	"o7gw/gateway/ip"
 	"o7gw/gateway/tun"
 	"o7gw/o7s/layer"
@@ -242,7 +243,7 @@ func (t *Tunnel) serve(ctx context.Context, l Listener) {
 	var peers sync.WaitGroup
 	defer peers.Wait()
 	defer l.Close()
-	var pause backoff
+	var pause backoff.Backoff
 	for {
 		f, err := l.AcceptFlow(ctx)
 		if ctx.Err() != nil {
@@ -255,12 +256,12 @@ func (t *Tunnel) serve(ctx context.Context, l Listener) {
 			t.log.Error("accepting a peer failed", "err", err)
 			t.note(err)
 			cfg := t.config()
-			if !sleep(ctx, pause.next(cfg.ReconnectMin, cfg.ReconnectMax)) {
+			if !backoff.Sleep(ctx, pause.Next(cfg.ReconnectMin, cfg.ReconnectMax)) {
 				return
 			}
 			continue
 		}
-		pause.reset()
+		pause.Reset()
 		peers.Go(func() {
 			p := newPeer(t, f)
 			err := p.run(ctx, func() { t.note(nil) })
@@ -273,7 +274,7 @@ func (t *Tunnel) serve(ctx context.Context, l Listener) {
 
 // connect keeps a flow to the server until ctx ends.
 func (t *Tunnel) connect(ctx context.Context) {
-	var pause backoff
+	var pause backoff.Backoff
 	for {
 		start, err := t.session(ctx)
 		if ctx.Err() != nil {
@@ -281,12 +282,12 @@ func (t *Tunnel) connect(ctx context.Context) {
 		}
 		t.note(err)
 		if !start.IsZero() && time.Since(start) > steady {
-			pause.reset()
+			pause.Reset()
 		}
 		cfg := t.config()
-		d := pause.next(cfg.ReconnectMin, cfg.ReconnectMax)
+		d := pause.Next(cfg.ReconnectMin, cfg.ReconnectMax)
 		t.log.Warn("not connected; trying again", "name", cfg.Connect, "pause", d.Round(time.Millisecond), "err", err)
-		if !sleep(ctx, d) {
+		if !backoff.Sleep(ctx, d) {
 			return
 		}
 	}
