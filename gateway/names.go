@@ -37,8 +37,10 @@ var _ intercept.Names = (*nameService)(nil)
 // has its answer before it asks again.
 const queryLimit = 3 * time.Second
 
-// newNames makes the name service; the gateway's routing knows it from now on.
-func (g *Gateway) newNames(cfg config.Names) *nameService {
+// newNames makes the name service of a configuration; the gateway's routing
+// knows it from now on.
+func (g *Gateway) newNames(f *config.File) *nameService {
+	cfg := *f.Names
 	pool, err := names.NewPool(cfg.V4, cfg.V6, cfg.Max)
 	if err != nil {
 		panic(err) // gateway/config has tried it
@@ -61,7 +63,7 @@ func (g *Gateway) newNames(cfg config.Names) *nameService {
 		log:    g.log.With("component", "o7gw/names"),
 	}
 	g.names = n
-	g.routing.set(g.file, n)
+	g.routing.set(f, n)
 	return n
 }
 

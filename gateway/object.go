@@ -131,7 +131,7 @@ func (g *Gateway) wishes(f *config.File) (list []wish) {
 			func(r *report.Object, o configured[exit.Config]) { r.Service, r.Serves = o.Config().Service, true }))
 	}
 	if f.Names != nil {
-		list = append(list, want("names", "", *f.Names, func() configured[config.Names] { return g.newNames(*f.Names) }, nil))
+		list = append(list, want("names", "", *f.Names, func() configured[config.Names] { return g.newNames(f) }, nil))
 	}
 	for _, c := range f.Intercepts {
 		list = append(list, want("intercept", c.Name, c, func() configured[intercept.Config] { return intercept.New(c, g.interceptEnv()) }, describeIntercept))

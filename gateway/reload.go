@@ -32,8 +32,6 @@ func (g *Gateway) Reload(ctx context.Context, file *config.File) []Change {
 	add := func(object, action, details string) {
 		changes = append(changes, Change{object, action, details})
 	}
-	// New routes first: objects that are updated read them.
-	g.routing.set(file, g.names)
 	wishes := g.wishes(file)
 	for _, r := range slices.Backward(g.list()) {
 		if slices.ContainsFunc(wishes, func(w wish) bool { return w.kind == r.kind && w.name == r.name }) {
@@ -51,6 +49,8 @@ func (g *Gateway) Reload(ctx context.Context, file *config.File) []Change {
 			g.names = nil
 		}
 	}
+	// Before the updates: they make objects read the routes again.
+	g.routing.set(file, g.names)
 	for _, w := range wishes {
 		r := g.find(w.kind, w.name)
 		if r == nil {
