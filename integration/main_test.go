@@ -31,6 +31,7 @@ var roles = map[string]func(ctx context.Context, args []string) error{
 	"embedded-server": embeddedServer,
 	"embedded-client": embeddedClient,
 	"steady":          steady,
+	"quake-client":    quakeClient,
 }
 
 var (
