@@ -59,7 +59,7 @@ func churn(_ context.Context, args []string) error {
 					errs <- err
 					return
 				}
-				if _, err := c.Write(data); err == nil {
+				if _, err = c.Write(data); err == nil {
 					_, err = io.ReadFull(c, data)
 				}
 				if err != nil {

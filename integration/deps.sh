@@ -9,7 +9,7 @@ set -euo pipefail
 
 need=(iperf3=iperf3 nc=netcat-openbsd curl=curl ip=iproute2 ping=iputils-ping ps=procps
       knotd=knot nft=nftables tar=tar ssh=openssh-client sshd=openssh-server openssl=openssl
-      dig=bind9-dnsutils git=git chromium=chromium qstat=qstat openarena-server=openarena-server
+      dig=bind9-dnsutils git=git chromium=chromium quakestat=qstat openarena-server=openarena-server
       pasta=passt slirp4netns=slirp4netns dbus-daemon=dbus "$@")
 PATH=$PATH:/usr/sbin:/usr/games # of daemons and games, not in everybody's
 missing=()
