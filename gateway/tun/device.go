@@ -5,9 +5,9 @@
 // Package tun is the virtual network device of a tunnel: IP packets between
 // the kernel and packet buffers, in batches (DESIGN §3, §6).
 //
-// golang.zx2c4.com/wireguard/tun creates the device and splits the kernel's
-// large segments while reading; this package waits in poll(2) on a thread of
-// its own instead of the runtime's poller, which saves a wake-up per packet,
+// golang.zx2c4.com/wireguard/tun sets the device up; this package waits as
+// package poll advises and reads with raw system calls, which saves wake-ups,
+// splits the kernel's large segments,
 // and writes with writev(2), so that segments that follow each other reach
 // the kernel as one large packet without being copied together.
 //
@@ -22,11 +22,13 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 	wgtun "golang.zx2c4.com/wireguard/tun"
 
 	"o7gw/o7s/packet"
+	"o7gw/o7s/poll"
 )
 
 // clonePath is the device node that makes TUN devices.
@@ -51,8 +53,12 @@ type Device struct {
 	room      atomic.Int32 // bytes that buffers given to Read must take
 	malformed atomic.Uint64
 
-	views [][]byte // arguments of dev.Read, kept to save allocations
-	sizes []int
+	in     *poll.Poll // of both, for Wait
+	events [2]unix.EpollEvent
+	busy   bool // the last Wait was short
+
+	message []byte // for what Read reads
+	rounds  int    // reads since the last Wait
 
 	closed  sync.Once
 	users   sync.RWMutex // read-locked around each use of fd
@@ -73,13 +79,13 @@ func Open(name string, mtu int) (*Device, error) {
 		f.Close()
 		return nil, fmt.Errorf("open TUN device %q: %w", name, err)
 	}
-	d := &Device{dev: dev}
+	d := &Device{dev: dev, message: make([]byte, readLen)}
 	d.room.Store(int32(mtu))
 	// The file is not in the runtime's poller, since it was blocking when it
 	// was wrapped; non-blocking now means: EAGAIN is an error of Read.
 	d.fd = int(f.Fd())
 	if err = unix.SetNonblock(d.fd, true); err == nil {
-		d.stop, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+		err = d.watchable()
 	}
 	if err != nil {
 		dev.Close()
@@ -87,7 +93,7 @@ func Open(name string, mtu int) (*Device, error) {
 	}
 	if d.name, err = dev.Name(); err != nil {
 		dev.Close()
-		unix.Close(d.stop)
+		d.unwatch()
 		return nil, fmt.Errorf("open TUN device %q: %w", name, err)
 	}
 	// The same offloads that wireguard/tun has set; it does not tell whether
@@ -97,6 +103,28 @@ func Open(name string, mtu int) (*Device, error) {
 	d.watcher.Add(1)
 	go d.watch()
 	return d, nil
+}
+
+// watchable makes what Wait needs.
+func (d *Device) watchable() (err error) {
+	if d.stop, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
+		return err
+	}
+	if d.in, err = poll.New(); err != nil {
+		unix.Close(d.stop)
+		return err
+	}
+	err = errors.Join(d.in.Add(d.fd, unix.EPOLLIN|unix.EPOLLONESHOT, packetsID), d.in.Add(d.stop, unix.EPOLLIN, stopID))
+	if err != nil {
+		d.unwatch()
+	}
+	return err
+}
+
+// unwatch undoes watchable.
+func (d *Device) unwatch() {
+	d.in.Close()
+	unix.Close(d.stop)
 }
 
 // create opens the clone device and attaches it, leaving the file blocking.
@@ -159,11 +187,49 @@ func (d *Device) Malformed() uint64 { return d.malformed.Load() }
 // was deleted.
 var ErrClosed = errors.New("TUN device is closed")
 
-// Wait blocks until Read has something to read. It occupies a thread.
+// Wait blocks until Read has something to read. Only one goroutine may wait at a
+// time.
 func (d *Device) Wait() error {
-	_, err := d.poll(-1)
+	began := time.Now()
+	err := d.wait()
+	d.rounds = 0
+	d.busy = time.Since(began) < poll.Short
 	return err
 }
+
+// wait waits in the way that package poll says is the shorter one: after a short
+// wait in poll(2), else in the runtime's poller.
+func (d *Device) wait() error {
+	if d.busy {
+		poll.Watch()
+		_, err := d.poll(-1)
+		return err
+	}
+	d.users.RLock()
+	defer d.users.RUnlock()
+	if d.gone {
+		return ErrClosed
+	}
+	if err := d.in.Arm(d.fd, unix.EPOLLIN|unix.EPOLLONESHOT, packetsID); err != nil {
+		return fmt.Errorf("poll TUN device: %w", err)
+	}
+	n, err := d.in.Wait(d.events[:])
+	if err != nil {
+		return err
+	}
+	for _, e := range d.events[:n] {
+		if e.Fd == stopID || e.Events&unix.EPOLLIN == 0 {
+			return ErrClosed
+		}
+	}
+	return nil
+}
+
+// Marks of the descriptors in Device.in.
+const (
+	stopID = iota
+	packetsID
+)
 
 // Ready reports whether Read has something to read.
 func (d *Device) Ready() bool {
@@ -198,8 +264,8 @@ func (d *Device) poll(timeout int) (bool, error) {
 
 // Read reads one packet, or what the kernel handed over as one large segment,
 // into bufs, and returns how many it filled: 0 if there was none, or it was
-// malformed. bufs holds at least 128 empty buffers with the usual headroom
-// and with room for Room bytes. Only one goroutine may read at a time.
+// malformed. bufs holds at least 128 buffers, whose content is replaced, with the
+// usual headroom and with room for Room bytes. Only one goroutine may read at a time.
 func (d *Device) Read(bufs []*packet.Buffer) (n int, err error) {
 	d.users.RLock()
 	defer d.users.RUnlock()
@@ -209,20 +275,15 @@ func (d *Device) Read(bufs []*packet.Buffer) (n int, err error) {
 	if len(bufs) < readRoom {
 		return 0, fmt.Errorf("read TUN device: room for %d packets, want %d", len(bufs), readRoom)
 	}
-	d.views, d.sizes = d.views[:0], d.sizes[:0]
 	for _, b := range bufs {
-		back, off := b.Backing()
-		if off != packet.Headroom {
-			return 0, fmt.Errorf("read TUN device: buffer with headroom %d", off)
+		if b.Headroom() != packet.Headroom {
+			return 0, fmt.Errorf("read TUN device: buffer with headroom %d", b.Headroom())
 		}
-		d.views = append(d.views, back)
-		d.sizes = append(d.sizes, 0)
 	}
-	n, err = d.split()
-	for i := range n {
-		bufs[i].SetLen(d.sizes[i])
+	m, err := d.next()
+	if err == nil {
+		n, err = unpack(m, bufs)
 	}
-	clear(d.views)
 	if err != nil {
 		err = d.judge(err)
 	}
@@ -248,19 +309,6 @@ func (d *Device) judge(err error) error {
 	return fmt.Errorf("read TUN device: %w", err)
 }
 
-// split reads and, in the case of a large segment, splits. The library slices
-// out of range, and panics, if a segment exceeds the buffers; that happens
-// when somebody raises the MTU of the interface behind our back, until watch
-// has seen it.
-func (d *Device) split() (n int, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			n, err = 0, fmt.Errorf("segment exceeds the buffers: %v", r)
-		}
-	}()
-	return d.dev.Read(d.views, d.sizes, packet.Headroom)
-}
-
 // Close removes the device and ends Wait and Read. It waits until both, and
 // the writers, are out of the device. Idempotent.
 func (d *Device) Close() error {
@@ -277,7 +325,7 @@ func (d *Device) Close() error {
 		if err = d.dev.Close(); errors.Is(err, unix.EPIPE) || errors.Is(err, os.ErrClosed) {
 			err = nil
 		}
-		unix.Close(d.stop)
+		d.unwatch()
 		d.watcher.Wait()
 	})
 	return err

@@ -4,11 +4,7 @@
 
 package tun
 
-import (
-	"golang.org/x/sys/unix"
-
-	"o7gw/o7s/packet"
-)
+import "o7gw/o7s/packet"
 
 // WriteOffloaded is Write for packets that have a struct virtio_net_hdr in
 // front, 10 bytes in the byte order of the machine: it tells the kernel which
@@ -23,7 +19,7 @@ func (w *Writer) WriteOffloaded(pkts []*packet.Buffer) {
 			continue
 		}
 		w.writes.Add(1)
-		if _, err := unix.Write(w.dev.fd, b.Bytes()); err != nil {
+		if err := w.dev.write(b.Bytes()); err != nil {
 			w.dropped.Add(1)
 			continue
 		}

@@ -81,7 +81,7 @@ func (w *Writer) send(it *item, pkts []*packet.Buffer) {
 	clear(hdr)
 	var err error
 	if it.pieces == 1 {
-		_, err = unix.Write(w.dev.fd, b.Bytes())
+		err = w.dev.write(b.Bytes())
 	} else {
 		it.fillHeader(hdr)
 		err = w.writev(it, pkts)
@@ -93,6 +93,16 @@ func (w *Writer) send(it *item, pkts []*packet.Buffer) {
 	}
 	w.packets.Add(uint64(it.pieces))
 	w.bytes.Add(uint64(it.size))
+}
+
+// write writes one packet, as a raw system call: see package poll. It does not
+// wait.
+func (d *Device) write(p []byte) error {
+	_, _, no := unix.RawSyscall(unix.SYS_WRITE, uintptr(d.fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
+	if no != 0 {
+		return no
+	}
+	return nil
 }
 
 // writev writes the first packet of the item whole, header in front, and of
