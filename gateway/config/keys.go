@@ -110,6 +110,8 @@ var TunnelKeys = []Key{
 // sampleHead is the part of the sample before the keys of the gateway.
 const sampleHead = `# Configuration of o7gw. Check it with "o7gw check FILE"; "kill -HUP" makes a
 # running gateway read it again. Each key says: unit, default, what a reload does.
+# Keys behind "# " show their default. Tables behind "#: " are off: take that away
+# from the lines of one to turn it on. docs/guide.md has whole set-ups.
 
 `
 
