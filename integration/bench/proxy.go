@@ -114,9 +114,12 @@ func (b *bench) proxyTCP(ctx context.Context, name string, args ...string) ([]fi
 // slirp makes a namespace behind the first host, and returns what runs a
 // command in it.
 func (x *proxy) slirp(ctx context.Context) ([]string, error) {
-	inside, err := x.hosts[0].Start(exec.Command("unshare", "-n", "sleep", "infinity"))
+	inside, err := x.hosts[0].Start(exec.Command("unshare", "-n", "sh", "-c", "echo inside; exec sleep infinity"))
 	if err != nil {
 		return nil, err
+	}
+	if err := inside.WaitFor(ctx, "inside"); err != nil {
+		return nil, fmt.Errorf("unshare: %w", err)
 	}
 	pid := strconv.Itoa(inside.PID())
 	p, err := x.hosts[0].Start(exec.Command("slirp4netns", "--configure", "--mtu=65520", pid, "tap0"))
