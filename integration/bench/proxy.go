@@ -6,10 +6,12 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"o7gw/integration/lab"
 )
@@ -106,9 +108,28 @@ func (b *bench) proxyTCP(ctx context.Context, name string, args ...string) ([]fi
 				return nil, fmt.Errorf("%s: %w", path, err)
 			}
 			rates[path] = append(rates[path], r.BPS/1e9)
+			if err := x.endPasta(); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return []figure{ourFigure(name, "Gbit/s", rates)}, nil
+}
+
+// endPasta ends what is left of a pasta whose command is done: it goes on, and
+// spins, if a connection had not ended.
+func (x *proxy) endPasta() error {
+	pids, err := x.hosts[0].Processes()
+	if err != nil {
+		return err
+	}
+	for _, pid := range pids {
+		comm, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid)) // it may be gone
+		if strings.HasPrefix(string(comm), "pasta") {
+			syscall.Kill(pid, syscall.SIGKILL)
+		}
+	}
+	return nil
 }
 
 // slirp makes a namespace behind the first host, and returns what runs a
