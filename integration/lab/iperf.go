@@ -51,8 +51,8 @@ func IperfVia(ctx context.Context, via []string, from, to *Host, addr netip.Addr
 	if err != nil {
 		return r.End.Received, fmt.Errorf("%w\n%s", err, out)
 	}
-	out = out[max(0, strings.IndexByte(out, '{')):] // behind what via prints
-	if err := json.Unmarshal([]byte(out), &r); err != nil {
+	// Before and behind it stands what via prints.
+	if err := json.NewDecoder(strings.NewReader(out[max(0, strings.IndexByte(out, '{')):])).Decode(&r); err != nil {
 		return r.End.Received, fmt.Errorf("output of iperf3: %w\n%s", err, out)
 	}
 	if r.Error != "" || r.End.Received.Bytes == 0 {
