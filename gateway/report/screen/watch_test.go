@@ -183,7 +183,7 @@ func TestLive(t *testing.T) {
 		t.Errorf("mode %x", during.Lflag)
 	}
 	p.until("bit/s") // whatever the unit: it depends on the machine
-	p.until("█") // the rates of the past
+	p.until("█")     // the rates of the past
 
 	// Smaller: no line is longer, and no more lines.
 	p.resize(40, 8)
