@@ -3,11 +3,12 @@
 // Package backoff gives the pauses between attempts to do something that
 // failed.
 //
-// Start with the zero Backoff and its Next; Sleep waits.
+// Start with Accept, for servers, or the zero Backoff and its Next; Sleep waits.
 package backoff
 
 import (
 	"context"
+	"io"
 	"math/rand/v2"
 	"time"
 )
@@ -44,5 +45,28 @@ func Sleep(ctx context.Context, d time.Duration) bool {
 		return false
 	case <-t.C:
 		return true
+	}
+}
+
+// Accept takes what accept gives until ctx ends. After an error it calls
+// failed, which says between what the pause before the next attempt lies.
+func Accept[F io.Closer](ctx context.Context, accept func(context.Context) (F, error), failed func(error) (min, max time.Duration), take func(F)) {
+	var pause Backoff
+	for {
+		f, err := accept(ctx)
+		if ctx.Err() != nil {
+			if err == nil {
+				f.Close()
+			}
+			return
+		}
+		if err != nil {
+			if !Sleep(ctx, pause.Next(failed(err))) {
+				return
+			}
+			continue
+		}
+		pause.Reset()
+		take(f)
 	}
 }

@@ -26,25 +26,13 @@ func (s *Segment) serve(ctx context.Context, name string, l tunnel.Listener) {
 	var flows sync.WaitGroup
 	defer flows.Wait()
 	defer l.Close()
-	var pause backoff.Backoff
-	for {
-		f, err := l.AcceptFlow(ctx)
-		if ctx.Err() != nil {
-			if err == nil {
-				f.Close()
-			}
-			return
-		}
-		if err != nil {
-			s.log.Error("accepting a member failed", "name", name, "err", err)
-			s.note(err)
-			cfg := s.config()
-			if !backoff.Sleep(ctx, pause.Next(cfg.ReconnectMin, cfg.ReconnectMax)) {
-				return
-			}
-			continue
-		}
-		pause.Reset()
+	failed := func(err error) (least, most time.Duration) {
+		s.log.Error("accepting a member failed", "name", name, "err", err)
+		s.note(err)
+		cfg := s.config()
+		return cfg.ReconnectMin, cfg.ReconnectMax
+	}
+	backoff.Accept(ctx, l.AcceptFlow, failed, func(f tunnel.Flow) {
 		flows.Go(func() {
 			p := newPort(s, accepted, f, name)
 			p.log.Info("a member connected", "name", name)
@@ -53,7 +41,7 @@ func (s *Segment) serve(ctx context.Context, name string, l tunnel.Listener) {
 				p.log.Info("a member is gone", "reason", err)
 			}
 		})
-	}
+	})
 }
 
 // connect keeps a flow to a name, or to a broadcast layer, until ctx ends.

@@ -243,25 +243,13 @@ func (t *Tunnel) serve(ctx context.Context, l Listener) {
 	var peers sync.WaitGroup
 	defer peers.Wait()
 	defer l.Close()
-	var pause backoff.Backoff
-	for {
-		f, err := l.AcceptFlow(ctx)
-		if ctx.Err() != nil {
-			if err == nil {
-				f.Close()
-			}
-			return
-		}
-		if err != nil {
-			t.log.Error("accepting a peer failed", "err", err)
-			t.note(err)
-			cfg := t.config()
-			if !backoff.Sleep(ctx, pause.Next(cfg.ReconnectMin, cfg.ReconnectMax)) {
-				return
-			}
-			continue
-		}
-		pause.Reset()
+	failed := func(err error) (least, most time.Duration) {
+		t.log.Error("accepting a peer failed", "err", err)
+		t.note(err)
+		cfg := t.config()
+		return cfg.ReconnectMin, cfg.ReconnectMax
+	}
+	backoff.Accept(ctx, l.AcceptFlow, failed, func(f Flow) {
 		peers.Go(func() {
 			p := newPeer(t, f)
 			err := p.run(ctx, func() { t.note(nil) })
@@ -269,7 +257,7 @@ func (t *Tunnel) serve(ctx context.Context, l Listener) {
 				p.log.Info("peer is gone", "reason", err)
 			}
 		})
-	}
+	})
 }
 
 // connect keeps a flow to the server until ctx ends.
