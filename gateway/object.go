@@ -81,7 +81,7 @@ func (r *running) report() report.Object {
 // sessions returns how many sessions are open.
 func (r *running) sessions() int {
 	if b, ok := r.object.(counted); ok {
-		return b.Book().Snapshot(0).Open
+		return b.Book().Sessions()
 	}
 	return 0
 }
