@@ -24,6 +24,7 @@ import (
 	"o7gw/o7s/qos"
 	"o7gw/proxy"
 	"o7gw/proxy/policy"
+	"o7gw/proxy/proxytest"
 	"o7gw/proxy/session"
 )
 
@@ -38,23 +39,7 @@ func echo(t testing.TB, at string) netip.AddrPort {
 	if err != nil {
 		t.Skip(err) // no IPv6
 	}
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			wg.Go(func() {
-				defer c.Close()
-				io.Copy(c, c)
-			})
-		}
-	})
-	t.Cleanup(func() {
-		l.Close()
-		wg.Wait()
-	})
+	proxytest.Serve(t, l, proxytest.Echo)
 	return l.Addr().(*net.TCPAddr).AddrPort()
 }
 

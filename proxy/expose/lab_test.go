@@ -43,25 +43,10 @@ func echoTCP(t testing.TB, at, greeting string) (addr string, stop func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			wg.Go(func() {
-				defer c.Close()
-				io.WriteString(c, greeting)
-				io.Copy(c, c)
-			})
-		}
+	stop = proxytest.Serve(t, l, func(c *net.TCPConn) {
+		io.WriteString(c, greeting)
+		io.Copy(c, c)
 	})
-	stop = sync.OnceFunc(func() {
-		l.Close()
-		wg.Wait()
-	})
-	t.Cleanup(stop)
 	return l.Addr().String(), stop
 }
 
