@@ -63,10 +63,17 @@ func (w *sites) up(i int, config string) *lab.Proc {
 	}
 	w.t.Cleanup(func() {
 		if w.t.Failed() {
-			w.t.Logf("gateway %s:\n%s", w.hosts[i].Name, p.Output())
+			w.t.Logf("gateway %s:\n%s", w.hosts[i].Name, lastLines(p.Output(), 40))
 		}
 	})
 	return p
+}
+
+// lastLines returns the last n lines of a text, so that a long log does not hide
+// the error before it.
+func lastLines(text string, n int) string {
+	lines := strings.Split(text, "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }
 
 // guide returns a configuration of the user guide.
