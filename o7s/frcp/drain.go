@@ -122,6 +122,7 @@ func (e *Endpoint) mayFly(now time.Duration, seq uint32, size int) bool {
 			return false // feel the way until something is acknowledged
 		}
 		if s.flying.bytes+size > e.cfg.Congestion.Window() {
+			e.hurry()
 			return false
 		}
 	}

@@ -40,6 +40,8 @@ type sender struct {
 	ask       bool          // that time has come
 	askedAt   time.Duration // last one
 	asked     bool          // and not answered yet
+	hurries   bool          // the peer shall acknowledge at once; see hurry
+	hurried   uint32        // number to come when that was last so
 	shift     uint32        // added to the windows of a prototype, see takeWindow
 
 	rate rate

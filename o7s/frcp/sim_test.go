@@ -174,6 +174,29 @@ func TestShallowQueue(t *testing.T) {
 	}
 }
 
+// A short path that was slow for a while: the model's window is then smaller than
+// the number of packets for which the receiver acknowledges at once, and each window would
+// take as long as an acknowledgement may wait, for ever.
+func TestRecoversFromSlowness(t *testing.T) {
+	const fast = 5000 * mbit
+	for _, late := range []time.Duration{0, 100 * time.Microsecond, time.Millisecond} {
+		a, b := ours(rand.New(rand.NewPCG(1, 2)), bbr)
+		w := newBus(t, 1, a, b, path{delay: 15 * time.Microsecond, rate: 20 * mbit, queue: 1000000}, path{delay: 15 * time.Microsecond})
+		w.lazy = late
+		w.a.write = 500
+		w.mustDeliver(time.Minute)
+		w.a.out.rate = fast
+		w.a.write = 50000
+		begin, slow := w.now, w.b.gotBytes
+		w.mustDeliver(time.Minute)
+		rate := float64(w.b.gotBytes-slow) / (w.now - begin).Seconds()
+		t.Logf("timers %v late: %.0f Mbit/s, asked %d times", late, rate/mbit, a.stats.Rendezvous)
+		if rate < fast/4 {
+			t.Errorf("timers %v late: %.0f Mbit/s", late, rate/mbit)
+		}
+	}
+}
+
 // Short and fast paths, with timers that are late.
 func TestShortPaths(t *testing.T) {
 	for _, c := range []struct {

@@ -42,6 +42,20 @@ func (e *Endpoint) block(now time.Duration) {
 	}
 }
 
+// hurry is for a congestion window that is full before the peer has a reason to acknowledge
+// at once: a request for its window brings that acknowledgement. Else each window
+// would take ackDelay, the model would take this for the rate of the path, and on a short
+// path never grow again. Once per packet at most.
+func (e *Endpoint) hurry() {
+	s := &e.snd
+	if e.cfg.Extended && s.flying.count < ackEvery && s.hurried != s.next && s.rtt.min < hurryBelow {
+		s.hurried, s.hurries = s.next, true
+	}
+}
+
+// hurryBelow is the round-trip time from which ackDelay matters little.
+const hurryBelow = 16 * ackDelay
+
 // rendezvousPause is the least time between two requests for a window.
 const rendezvousPause = 5 * time.Millisecond
 
@@ -55,7 +69,7 @@ func (e *Endpoint) checkPeer(now time.Duration) {
 // askDue reports whether a rendezvous is due (W10).
 func (e *Endpoint) askDue(now time.Duration) bool {
 	s := &e.snd
-	return e.err == nil && s.blocked && (s.ask || s.askAt <= now)
+	return e.err == nil && (s.hurries || s.blocked && (s.ask || s.askAt <= now))
 }
 
 func (e *Endpoint) rendezvousDeadline() time.Duration {
@@ -68,7 +82,7 @@ func (e *Endpoint) rendezvousDeadline() time.Duration {
 // rendezvous makes a packet that asks the peer for a window.
 func (e *Endpoint) rendezvous(now time.Duration) *packet.Buffer {
 	s := &e.snd
-	s.ask, s.asked = false, true
+	s.ask, s.hurries, s.asked = false, false, true
 	s.askedAt, s.askAt = now, now+rendezvousEvery
 	h := Header{Flags: RDVS}
 	e.runFlag(&h)
