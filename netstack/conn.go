@@ -231,6 +231,7 @@ func (c *Conn) writeLocked(p tcpip.Payloader) error {
 		_, terr := c.ep.Write(p, tcpip.WriteOptions{Atomic: true})
 		switch terr.(type) {
 		case nil:
+			c.s.answers.Add(1)
 			continue
 		case *tcpip.ErrWouldBlock:
 		default:

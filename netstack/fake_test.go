@@ -33,7 +33,7 @@ func newFakeDevice() *fakeDevice {
 	return d
 }
 
-func (d *fakeDevice) Wait() error {
+func (d *fakeDevice) Wait(uint64) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.idle = len(d.in) == 0

@@ -54,7 +54,7 @@ func (s *Stack) read() {
 		r.fragments.close()
 	}()
 	for !s.closed.Load() {
-		if err := s.cfg.Device.Wait(); err != nil {
+		if err := s.cfg.Device.Wait(s.answers.Load()); err != nil {
 			return
 		}
 		if now := s.cfg.Device.Room(); now > room {

@@ -43,8 +43,9 @@ import (
 
 // Device is where packets come from; *tun.Device is one.
 type Device interface {
-	// Wait blocks until Read has something to read.
-	Wait() error
+	// Wait blocks until Read has something to read. answers counts the writes of
+	// data to clients, in total: it grows where packets go in turns.
+	Wait(answers uint64) error
 	// Room returns the room, in bytes, that buffers for Read need.
 	Room() int
 	// Read fills some of at least 128 empty buffers, 0 if there is nothing.
@@ -132,6 +133,7 @@ type Stack struct {
 	once   sync.Once
 	closed atomic.Bool
 
+	answers    atomic.Uint64 // writes of data to clients
 	pending    pending
 	conns      connSet
 	fragmentID atomic.Uint32

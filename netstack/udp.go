@@ -77,6 +77,7 @@ func (s *Stack) SendUDP(d []Datagram) {
 	if n > 0 {
 		s.out.send(out[:n], false, false)
 	}
+	s.answers.Add(1)
 }
 
 // surelyFits is the size, in bytes, up to which IPv4 packets are marked as not

@@ -59,6 +59,9 @@ type Device struct {
 
 	message []byte // for what Read reads
 	rounds  int    // reads since the last Wait
+	came    int    // packets since the last Wait
+	turns   poll.Turns
+	look    func() bool // peek
 
 	closed  sync.Once
 	users   sync.RWMutex // read-locked around each use of fd
@@ -80,6 +83,7 @@ func Open(name string, mtu int) (*Device, error) {
 		return nil, fmt.Errorf("open TUN device %q: %w", name, err)
 	}
 	d := &Device{dev: dev, message: make([]byte, readLen)}
+	d.look = d.peek
 	d.room.Store(int32(mtu))
 	// The file is not in the runtime's poller, since it was blocking when it
 	// was wrapped; non-blocking now means: EAGAIN is an error of Read.
@@ -187,9 +191,16 @@ func (d *Device) Malformed() uint64 { return d.malformed.Load() }
 // was deleted.
 var ErrClosed = errors.New("TUN device is closed")
 
-// Wait blocks until Read has something to read. Only one goroutine may wait at a
-// time.
-func (d *Device) Wait() error {
+// Wait blocks until Read has something to read. answers counts what was written to
+// the device in answer to what came from it, in total: see poll.Turns. Only one
+// goroutine may wait at a time.
+func (d *Device) Wait(answers uint64) error {
+	came := d.came
+	d.came = 0
+	if d.turns.Look(came, answers, d.look) {
+		d.rounds = 0
+		return nil
+	}
 	began := time.Now()
 	err := d.wait()
 	d.rounds = 0
@@ -230,6 +241,13 @@ const (
 	stopID = iota
 	packetsID
 )
+
+// peek looks whether Wait has come to its end.
+func (d *Device) peek() bool {
+	d.users.RLock()
+	defer d.users.RUnlock()
+	return d.gone || poll.Readable(d.fd)
+}
 
 // Ready reports whether Read has something to read.
 func (d *Device) Ready() bool {
@@ -283,6 +301,7 @@ func (d *Device) Read(bufs []*packet.Buffer) (n int, err error) {
 	m, err := d.next()
 	if err == nil {
 		n, err = unpack(m, bufs)
+		d.came += n
 	}
 	if err != nil {
 		err = d.judge(err)

@@ -84,7 +84,7 @@ func pump(from *Device, room int, write func([]*packet.Buffer)) {
 	bufs := make([]*packet.Buffer, 2*packet.BatchSize)
 	packet.GetBatch(bufs, room)
 	defer func() { packet.ReleaseBatch(bufs) }()
-	for from.Wait() == nil {
+	for from.Wait(0) == nil {
 		n := 0
 		for {
 			k, err := from.Read(bufs[n:])
@@ -190,7 +190,7 @@ func TestCloseEndsReader(t *testing.T) {
 	done := make(chan error)
 	go func() {
 		for {
-			if err := d.Wait(); err != nil {
+			if err := d.Wait(0); err != nil {
 				done <- err
 				return
 			}

@@ -114,7 +114,7 @@ func (d *fakeDevice) Name() string { return "fake0" }
 func (d *fakeDevice) Room() int    { return 9000 }
 func (d *fakeDevice) Ready() bool  { return false }
 
-func (d *fakeDevice) Wait() error {
+func (d *fakeDevice) Wait(uint64) error {
 	select {
 	case <-d.done:
 		return tun.ErrClosed

@@ -32,7 +32,7 @@ func (o *outbound) loop() error {
 	packet.GetBatch(bufs, room)
 	defer func() { packet.ReleaseBatch(bufs) }()
 	for {
-		if err := o.t.dev.Wait(); err != nil {
+		if err := o.t.dev.Wait(o.t.answers.Load()); err != nil {
 			return err
 		}
 		if r := o.t.dev.Room(); r > room {

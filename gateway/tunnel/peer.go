@@ -278,6 +278,7 @@ func (p *peer) Packets(pkts []*packet.Buffer) {
 	p.rx.packets.Add(uint64(kept))
 	p.rx.bytes.Add(uint64(bytes))
 	p.sink.Write(pkts[:kept])
+	p.t.answers.Add(1)
 }
 
 // maySend checks the source of raw. Batches come from few sources: the last

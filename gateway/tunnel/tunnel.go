@@ -68,7 +68,7 @@ type Sink interface {
 type Device interface {
 	Name() string
 	Room() int
-	Wait() error
+	Wait(answers uint64) error
 	Ready() bool
 	Read(bufs []*packet.Buffer) (int, error)
 	NewWriter() Sink
@@ -114,6 +114,8 @@ type Tunnel struct {
 	out    *outbound
 	view   atomic.Pointer[view]
 	errors limiter
+	// answers counts batches that were written to the device.
+	answers atomic.Uint64
 
 	mu       sync.Mutex
 	cfg      *Config // never changed, only replaced

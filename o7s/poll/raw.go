@@ -23,6 +23,15 @@ func Send(fd int, p []byte) (int, error) {
 	return result(n, errno)
 }
 
+// Readable is poll(2) of one descriptor, without waiting, as a raw system call. An
+// error counts.
+func Readable(fd int) bool {
+	p := unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}
+	var now unix.Timespec
+	n, _, errno := unix.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&p)), 1, uintptr(unsafe.Pointer(&now)), 0, 0, 0)
+	return errno == 0 && n > 0
+}
+
 // rawEpollWait is epoll_wait(2) without waiting, as a raw system call.
 func rawEpollWait(fd int, events []unix.EpollEvent) (int, error) {
 	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(events))), uintptr(len(events)), 0, 0, 0)

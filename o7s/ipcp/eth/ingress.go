@@ -42,6 +42,11 @@ type ingress struct {
 	taken [slots]int // slots whose buffers went up: taken[:gone]
 	gone  int
 
+	turns poll.Turns
+	look  func() bool // reads ahead
+	ahead int         // frames that it has read
+	came  int         // packets since the last wait
+
 	// The run: packets that came one after the other for one flow.
 	to    *flow
 	pkts  [slots]*packet.Buffer
@@ -60,6 +65,7 @@ func newIngress(p *IPCP) *ingress {
 	}
 	in.gone = slots
 	in.refill()
+	in.look = func() bool { in.ahead = in.read(true); return in.ahead > 0 }
 	return in
 }
 
@@ -90,6 +96,9 @@ func (in *ingress) run() {
 		}
 		n := in.read(!busy && rounds < poll.WatchAfter)
 		news := calls%newsEvery == 0
+		if n == 0 && in.turns.Look(in.came, p.stats.sendCalls.Load(), in.look) {
+			n, in.came, rounds = in.ahead, 0, 0
+		}
 		if n == 0 {
 			var ok bool
 			began := time.Now()
@@ -97,7 +106,7 @@ func (in *ingress) run() {
 				return
 			}
 			busy = time.Since(began) < poll.Short
-			rounds = 0
+			in.came, rounds = 0, 0
 		}
 		if news && p.sock.news() {
 			p.checkDevice()
@@ -212,6 +221,7 @@ func (in *ingress) take(i, n int) *packet.Buffer {
 func (in *ingress) flush() {
 	if in.n > 0 {
 		c := &in.ipcp.stats
+		in.came += in.n
 		c.received.Add(uint64(in.n))
 		c.recvBytes.Add(uint64(in.bytes))
 		in.to.in.Deliver(in.pkts[:in.n])

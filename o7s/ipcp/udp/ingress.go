@@ -41,6 +41,11 @@ type ingress struct {
 	empty [stash]*packet.Buffer
 	left  int // empty[:left] are ready
 
+	turns poll.Turns
+	look  func() bool // reads ahead
+	ahead int         // messages that it has read
+	came  int         // packets since the last wait
+
 	// The run: packets that came one after the other for one flow.
 	to    *flow
 	pkts  [packet.BatchSize]*packet.Buffer
@@ -60,6 +65,7 @@ func newIngress(p *IPCP) *ingress {
 		h.Name, h.Iov, h.Control = &in.names[i][0], &in.iovs[i], &in.controls[i][0]
 		h.SetIovlen(1)
 	}
+	in.look = func() bool { in.ahead = in.read(true); return in.ahead > 0 }
 	return in
 }
 
@@ -75,13 +81,16 @@ func (in *ingress) run() {
 		if in.ipcp.sock.errs.Swap(false) {
 			in.ipcp.readErrors()
 		}
+		if n == 0 && in.turns.Look(in.came, in.ipcp.stats.sendCalls.Load(), in.look) {
+			n, in.came, rounds = in.ahead, 0, 0
+		}
 		if n == 0 {
 			began := time.Now()
 			if !in.ipcp.sock.waitReadable(busy) {
 				return
 			}
 			busy = time.Since(began) < poll.Short
-			rounds = -1
+			in.came, rounds = 0, -1
 			continue
 		}
 		in.ipcp.stats.recvCalls.Add(1)
@@ -212,6 +221,7 @@ func (in *ingress) buffer(n int) *packet.Buffer {
 func (in *ingress) flush() {
 	if in.n > 0 {
 		c := &in.ipcp.stats
+		in.came += in.n
 		c.received.Add(uint64(in.n))
 		c.recvBytes.Add(uint64(in.bytes))
 		in.to.in.Deliver(in.pkts[:in.n])
