@@ -78,23 +78,14 @@ func (b *bench) proxyTCP(ctx context.Context, name string, args ...string) ([]fi
 		return nil, err
 	}
 	defer x.Close()
-	slirp, err := x.inside(ctx, "slirp4netns", "--configure", "--mtu=65520", "PID", "tap0")
+	slirp, err := x.slirp(ctx)
 	if err != nil {
 		return nil, err
 	}
-	links, err := x.hosts[0].Links()
+	pasta, err := x.pasta(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var dev string
-	for _, l := range links {
-		if l != "lo" && l != "o7" {
-			dev = l
-		}
-	}
-	// pasta stays, and spins, if a connection has not ended: it gets a limit.
-	pasta := []string{"sh", "-c", "timeout -s KILL $0 \"$@\"; true", strconv.Itoa(3 * tcpSeconds),
-		"pasta", "-q", "--config-net", "-i", dev, "-a", "10.9.9.2", "-g", "10.9.9.1", "-n", "24", "--"}
 	via := map[string][]string{our: nil, "veth": nil, "slirp4netns": slirp, "pasta": pasta}
 	rates := map[string][]float64{}
 	for range tcpRounds {
@@ -120,31 +111,68 @@ func (b *bench) proxyTCP(ctx context.Context, name string, args ...string) ([]fi
 	return []figure{ourFigure(name, "Gbit/s", rates)}, nil
 }
 
-// inside makes a namespace behind the first host that a program joins to it; an
-// argument PID stands for the process id of the namespace. It returns what runs
-// a command there.
-func (x *proxy) inside(ctx context.Context, name string, args ...string) ([]string, error) {
-	inside, err := x.hosts[0].Start(exec.Command("unshare", "-n", "sh", "-c", "echo inside; exec sleep infinity"))
+// slirp makes a namespace that reaches the second host through slirp4netns, and
+// returns what runs a command there.
+func (x *proxy) slirp(ctx context.Context) ([]string, error) {
+	inside, err := x.waiting(ctx, "unshare", "-n")
 	if err != nil {
 		return nil, err
 	}
-	if err := inside.WaitFor(ctx, "inside"); err != nil {
-		return nil, fmt.Errorf("unshare: %w", err)
-	}
-	pid := strconv.Itoa(inside.PID())
-	args = slices.Clone(args)
-	args[slices.Index(args, "PID")] = pid
-	if _, err := x.hosts[0].Start(exec.Command(name, args...)); err != nil {
+	if _, err := x.hosts[0].Start(exec.Command("slirp4netns", "--configure", "--mtu=65520", strconv.Itoa(inside), "tap0")); err != nil {
 		return nil, err
 	}
-	cmd := []string{"nsenter", "-t", pid, "-n"}
+	return x.routed(ctx, inside)
+}
+
+// pasta does so with pasta, which makes the namespace itself: it may not enter one
+// of somebody else.
+func (x *proxy) pasta(ctx context.Context) ([]string, error) {
+	links, err := x.hosts[0].Links()
+	if err != nil {
+		return nil, err
+	}
+	dev := slices.IndexFunc(links, func(l string) bool { return l != "lo" && l != "o7" })
+	if dev < 0 {
+		return nil, fmt.Errorf("pasta: the host has no device but %v", links)
+	}
+	pid, err := x.waiting(ctx, "pasta", "--runas", "0", "--foreground", "--quiet", "--config-net", "-i", links[dev], "-a", "10.9.9.2", "-g", "10.9.9.1", "-n", "24", "--")
+	if err != nil {
+		return nil, err
+	}
+	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", pid))
+	if err != nil {
+		return nil, err
+	}
+	inside, err := strconv.Atoi(strings.TrimSpace(string(children)))
+	if err != nil {
+		return nil, fmt.Errorf("pasta: children %q", children)
+	}
+	return x.routed(ctx, inside)
+}
+
+// waiting starts a command that runs another one, which then waits in it.
+func (x *proxy) waiting(ctx context.Context, name string, args ...string) (pid int, err error) {
+	p, err := x.hosts[0].Start(exec.Command(name, append(args, "sh", "-c", "echo inside; exec sleep infinity")...))
+	if err != nil {
+		return 0, err
+	}
+	if err := p.WaitFor(ctx, "inside"); err != nil {
+		return 0, fmt.Errorf("%s: %w\n%s", name, err, p.Output())
+	}
+	return p.PID(), nil
+}
+
+// routed waits for a default route in the namespace of a process, and returns what
+// runs a command there.
+func (x *proxy) routed(ctx context.Context, pid int) ([]string, error) {
+	cmd := []string{"nsenter", "-t", strconv.Itoa(pid), "-n"}
 	for {
 		out, err := x.hosts[0].Run(ctx, cmd[0], append(cmd[1:], "ip", "route")...)
 		if err == nil && strings.Contains(out, "default") {
 			return cmd, nil
 		}
 		if ctx.Err() != nil {
-			return nil, fmt.Errorf("%s gives no route: %w\n%s", name, ctx.Err(), out)
+			return nil, fmt.Errorf("no route in the namespace: %w\n%s", ctx.Err(), out)
 		}
 	}
 }
