@@ -53,6 +53,9 @@ const (
 	// twice the bandwidth-delay product of 1 Gbit/s and 40 ms with room for
 	// packets that wait for a lost one.
 	DefaultMaxWindow = 8192
+	// maxWindowBytes bounds what a window grows to where packets are long, bytes: all of
+	// it may wait for a reader who has stopped.
+	maxWindowBytes = 32 << 20
 	// DefaultQueue is how many packets wait for the window or the pace before
 	// Send takes no more.
 	DefaultQueue = 256

@@ -107,3 +107,19 @@ func TestNoAllocationWithLoss(t *testing.T) {
 		t.Error("nothing was lost")
 	}
 }
+
+// A window grows as far as packets and bytes allow, so that a reader who then stops
+// holds a bounded amount.
+func TestWindowIsBounded(t *testing.T) {
+	for size, want := range map[int]int{100: DefaultMaxWindow, 1400: DefaultMaxWindow, 8900: 2048, 60000: 512} {
+		a, b := ours(rand.New(rand.NewPCG(1, 2)), nil)
+		l := path{delay: 20 * time.Millisecond, rate: 10000 * mbit}
+		w := newBus(t, 1, a, b, l, l)
+		w.a.size = func(uint64) int { return size }
+		w.a.write = 4 * DefaultMaxWindow
+		w.mustDeliver(time.Minute)
+		if got := b.Stats().Window; got != want {
+			t.Errorf("packets of %d bytes: a window of %d, want %d", size, got, want)
+		}
+	}
+}

@@ -24,6 +24,7 @@ type receiver struct {
 	lastData time.Duration    // last packet of the run, copies included
 	newestAt time.Duration    // arrival of the newest packet
 	grown    uint32           // next when the window grew last
+	longest  int              // payload of a packet so far, bytes
 	early    []*packet.Buffer // what came before the run was open
 	gapMoved bool             // in this batch a gap appeared or closed
 	fresh    bool             // in this batch packets came that were not there before
@@ -91,8 +92,8 @@ func (e *Endpoint) receive(now time.Duration, b *packet.Buffer) {
 	}
 	if h.Flags&RDVS != 0 {
 		e.rcv.asked = e.rcv.open
-		if !e.cfg.Reliable {
-			e.widen() // of the peer's need nothing else can be seen here
+		if !e.cfg.Reliable || e.cfg.Extended {
+			e.widen() // of the peer's need little else can be seen here
 		}
 		e.drop(b)
 		return
@@ -118,6 +119,7 @@ func (e *Endpoint) receive(now time.Duration, b *packet.Buffer) {
 		return
 	}
 	b.TrimFront(n)
+	e.rcv.longest = max(e.rcv.longest, b.Len())
 	if e.cfg.Reliable {
 		e.arrive(now, &h, b)
 	} else {
@@ -295,7 +297,7 @@ func (e *Endpoint) grow(seq uint32) {
 
 func (e *Endpoint) widen() {
 	r := &e.rcv
-	if r.window < uint32(e.cfg.MaxWindow) && r.unread.count <= int(r.window/4) && r.next-r.grown >= r.window/2 {
+	if r.window < uint32(e.cfg.MaxWindow) && 2*int(r.window)*r.longest <= maxWindowBytes && r.unread.count <= int(r.window/4) && r.next-r.grown >= r.window/2 {
 		r.window *= 2
 		r.grown = r.next
 	}

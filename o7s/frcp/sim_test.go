@@ -174,6 +174,23 @@ func TestShallowQueue(t *testing.T) {
 	}
 }
 
+// A long path that loses nothing: the window grows to what it needs, though each packet
+// arrives in order and is read at once.
+func TestLongPathIsFilled(t *testing.T) {
+	for name, cc := range map[string]func() Congestion{"none": nil, "BBR": bbr} {
+		a, b := ours(rand.New(rand.NewPCG(1, 2)), cc)
+		l := path{delay: 10 * time.Millisecond, rate: 1000 * mbit, queue: 2500000}
+		w := newBus(t, 1, a, b, l, l)
+		w.a.write = 100000
+		took := w.mustDeliver(time.Minute)
+		rate := float64(w.b.gotBytes) / took.Seconds() / mbit
+		t.Logf("congestion control %s: %.0f of 1000 Mbit/s, window %d", name, rate, b.Stats().Window)
+		if rate < 700 {
+			t.Errorf("congestion control %s: %.0f Mbit/s", name, rate)
+		}
+	}
+}
+
 // A short path that was slow for a while: the model's window is then smaller than
 // the number of packets for which the receiver acknowledges at once, and each window would
 // take as long as an acknowledgement may wait, for ever.

@@ -28,14 +28,15 @@ func (e *Endpoint) takeWindow(low24 uint32) {
 }
 
 // block notes that the window is closed. On a flow without acknowledgements nothing
-// else brings a window, so the peer is asked at once, and then whenever the window closes.
+// else brings a window, so the peer is asked at once, and then whenever the window closes;
+// so is one of ours, which sees by that that the path needs a wider one.
 func (e *Endpoint) block(now time.Duration) {
 	s := &e.snd
 	if s.blocked {
 		return
 	}
 	s.blocked, s.blockedAt, s.ask = true, now, false
-	if e.cfg.Reliable {
+	if e.cfg.Reliable && !e.cfg.Extended {
 		s.askAt = now + rendezvousEvery
 	} else {
 		s.askAt = max(now, s.askedAt+rendezvousPause)
