@@ -31,6 +31,9 @@ var paths = []struct {
 	{"end overtakes", path{delay: 5 * ms, jitter: 30 * ms, loss: .05, closeSooner: true}, path{delay: 5 * ms, jitter: 30 * ms, loss: .05, closeSooner: true}},
 	{"duplicates", path{delay: 5 * ms, dup: .3, jitter: 2 * ms}, path{delay: 5 * ms, dup: .3}},
 	{"black-out", path{delay: 5 * ms, darkFrom: 20 * ms, darkFor: 30 * time.Second}, path{delay: 5 * ms, darkFrom: 30 * ms, darkFor: 30 * time.Second}},
+	{"shim", path{shim: true, delay: 5 * ms, loss: .02, jitter: ms}, path{delay: 5 * ms, loss: .02}},
+	{"shim, short", path{shim: true, delay: 20 * time.Microsecond}, path{delay: 20 * time.Microsecond}},
+	{"shim, black-out", path{shim: true, delay: 5 * ms, darkFrom: 20 * ms, darkFor: 30 * time.Second}, path{delay: 5 * ms, darkFrom: 30 * ms, darkFor: 30 * time.Second}},
 	{"lossy way back", path{delay: ms}, path{delay: 80 * ms, loss: .3, jitter: 40 * ms}},
 	{"everything", path{delay: 5 * ms, jitter: 20 * ms, loss: .1, dup: .1, burst: .002}, path{delay: 50 * ms, jitter: 5 * ms, loss: .1, dup: .1}},
 }

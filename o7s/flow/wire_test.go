@@ -17,6 +17,7 @@ import (
 
 // path is what happens to packets on their way in one direction.
 type path struct {
+	shim               bool          // nothing beneath avoids congestion
 	delay, jitter      time.Duration // jitter reorders
 	loss, dup, corrupt float64
 	burst              float64       // probability that a burst of losses begins
@@ -220,7 +221,7 @@ func over(t *testing.T, m mode, ab, ba path) (a, b *Flow, wa, wb *wire, done fun
 	var flows [2]*Flow
 	for i, h := range []*Host{ha, hb} {
 		at := &Attachment{Name: "test", QoS: m.qs, MPL: time.Second, Port: []*wire{wa, wb}[i]}
-		at.Terms = Terms{Server: i == 1, PeerCaps: m.caps, Cipher: m.cipher}
+		at.Terms = Terms{Server: i == 1, PeerCaps: m.caps, Cipher: m.cipher, Shim: ab.shim}
 		if m.cipher != 0 {
 			at.Key = []byte("0123456789abcdef0123456789abcdef")
 		}
