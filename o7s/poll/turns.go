@@ -91,11 +91,12 @@ func look(began time.Time, ready func() bool) bool {
 	return true
 }
 
-// looking counts the goroutines of the process that look now. One processor of the
-// scheduler must be left, or nobody watches the runtime's poller.
+// looking counts the goroutines of the process that look now: on half of the processors
+// at most, so that those for whom they wait have some. Were none left, nobody would watch
+// the runtime's poller.
 var (
 	looking    atomic.Int32
-	maxLooking = sync.OnceValue(func() int32 { return int32(min(runtime.NumCPU(), runtime.GOMAXPROCS(0)) - 1) })
+	maxLooking = sync.OnceValue(func() int32 { return int32(min(runtime.NumCPU(), runtime.GOMAXPROCS(0)) / 2) })
 )
 
 func begin() bool {
