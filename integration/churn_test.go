@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -21,18 +22,40 @@ func init() {
 	roles["churn"] = churn
 }
 
-// tcpEcho echoes TCP connections. Argument: address.
+// churners is how many connections churn makes at a time, each to a port of its own:
+// to one alone the client would run out of local ports, which TIME-WAIT holds.
+const churners = 8
+
+// churnPort is the port behind that of at for one of them.
+func churnPort(at netip.AddrPort, i int) string {
+	return netip.AddrPortFrom(at.Addr(), at.Port()+uint16(i)).String()
+}
+
+// tcpEcho echoes TCP connections at the ports for churn. Argument: the first address.
 func tcpEcho(ctx context.Context, args []string) error {
-	l, err := net.Listen("tcp", args[0])
+	at, err := netip.ParseAddrPort(args[0])
 	if err != nil {
 		return err
 	}
-	defer context.AfterFunc(ctx, func() { l.Close() })()
+	var wg sync.WaitGroup
+	for i := range churners {
+		l, err := net.Listen("tcp", churnPort(at, i))
+		if err != nil {
+			return err
+		}
+		defer context.AfterFunc(ctx, func() { l.Close() })()
+		wg.Go(func() { echoAll(l) })
+	}
 	fmt.Println("listening")
+	wg.Wait()
+	return nil
+}
+
+func echoAll(l net.Listener) {
 	for {
 		c, err := l.Accept()
 		if err != nil {
-			return nil
+			return
 		}
 		go func() {
 			defer c.Close()
@@ -44,8 +67,12 @@ func tcpEcho(ctx context.Context, args []string) error {
 // churn makes connections, some of which end well, some are aborted, some
 // vanish with their program. It fails if more than one in a hundred does: on a
 // busy machine a service may not be asked in time, and then refuses. Arguments:
-// address, duration.
+// the first address, duration.
 func churn(_ context.Context, args []string) error {
+	at, err := netip.ParseAddrPort(args[0])
+	if err != nil {
+		return err
+	}
 	length, err := time.ParseDuration(args[1])
 	if err != nil {
 		return err
@@ -54,12 +81,13 @@ func churn(_ context.Context, args []string) error {
 	var total, failed atomic.Int64
 	var last atomic.Pointer[error]
 	var wg sync.WaitGroup
-	for worker := range 8 {
+	for worker := range churners {
+		to := churnPort(at, worker)
 		wg.Go(func() {
 			data := make([]byte, 3000)
 			for i := worker; time.Now().Before(end); i++ {
 				total.Add(1)
-				if err := visit(args[0], data, i%4); err != nil {
+				if err := visit(to, data, i%4); err != nil {
 					failed.Add(1)
 					last.Store(&err)
 				}
