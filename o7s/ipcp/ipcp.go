@@ -89,6 +89,9 @@ type Info struct {
 	Hash  layer.HashAlgo // directory hash
 	MTU   int            // largest packet of a flow, bytes
 	MPL   time.Duration  // maximum packet lifetime
+	// Uncontrolled says that the layer avoids no congestion: who sends reliably
+	// through it has to.
+	Uncontrolled bool
 }
 
 // IPCP is an IPC process as the IRM drives it. Operations that a type does

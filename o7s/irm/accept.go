@@ -176,7 +176,7 @@ func (p *Process) finishAccept(f *Flow, r *request, s *oap.Session, response []b
 	if _, ok := r.answer.(layer.PeerAware); !ok { // it has been told
 		setPeerCaps(port, r.caps)
 	}
-	terms := flow.Terms{Server: true, PeerCaps: r.caps, Shim: r.m.isShim(), Cipher: s.Cipher, Key: s.Key, Peer: s.Peer}
+	terms := flow.Terms{Server: true, PeerCaps: r.caps, Shim: r.m.ipcp.Info().Uncontrolled, Cipher: s.Cipher, Key: s.Key, Peer: s.Peer}
 	if err := f.ready(wire{port: port, mtu: port.MTU()}, terms); err != nil {
 		return err
 	}

@@ -19,16 +19,6 @@ import (
 // layers below, as an application does (spec 10 §6.1).
 func standsOnLayers(t ipcp.Type) bool { return t == ipcp.Unicast || t == ipcp.Broadcast }
 
-// isShim reports whether flows of the member lie on a network that avoids no
-// congestion itself.
-func (m *member) isShim() bool {
-	switch m.typ {
-	case ipcp.UDP4, ipcp.UDP6, ipcp.EthDIX, ipcp.EthLLC:
-		return true
-	}
-	return false
-}
-
 // below gives an IPC process the flows of the layers below it.
 type below struct{ p *Process }
 

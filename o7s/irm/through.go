@@ -112,7 +112,7 @@ func (i *IRM) shake(ctx context.Context, m *member, hash layer.Hash, qs qos.Spec
 	}
 	caps, _ := oap.ParseCaps(s.Data)
 	setPeerCaps(port, caps)
-	return port, flow.Terms{PeerCaps: caps, Shim: m.isShim(), Cipher: s.Cipher, Key: s.Key, Peer: s.Peer}, nil
+	return port, flow.Terms{PeerCaps: caps, Shim: m.ipcp.Info().Uncontrolled, Cipher: s.Cipher, Key: s.Key, Peer: s.Peer}, nil
 }
 
 func (p *Process) pendingFlow(s string, qs qos.Spec, m *member) (*Flow, error) {

@@ -126,7 +126,7 @@ func (p *IPCP) bootstrap(_ context.Context, cfg ipcp.Config) (info ipcp.Info, er
 	if !d.up {
 		p.Log().Warn("device is down or has no carrier", "device", d.name)
 	}
-	return ipcp.Info{Layer: cfg.Layer, Hash: p.hash, MTU: p.mtu, MPL: MPL}, nil
+	return ipcp.Info{Layer: cfg.Layer, Hash: p.hash, MTU: p.mtu, MPL: MPL, Uncontrolled: true}, nil
 }
 
 // sizes returns the largest packet and the largest management message on a

@@ -108,7 +108,7 @@ func (p *IPCP) bootstrap(_ context.Context, cfg ipcp.Config) (info ipcp.Info, er
 	p.sock, p.out = sock, egress.New(newOutlet(sock, &p.stats), &p.stats.egress)
 	p.receiving.Go(newIngress(p).run)
 	p.Log().Debug("socket open", "addr", p.self.String(), "mtu", p.mtu, "gso", sock.gso.Load(), "gro", sock.gro)
-	return ipcp.Info{Layer: cfg.Layer, Hash: layer.MD5, MTU: p.mtu, MPL: MPL}, nil
+	return ipcp.Info{Layer: cfg.Layer, Hash: layer.MD5, MTU: p.mtu, MPL: MPL, Uncontrolled: true}, nil
 }
 
 // ownAddress checks the configured addresses and returns the own one.

@@ -288,3 +288,20 @@ func TestTwoInOneHost(t *testing.T) {
 		}
 	})
 }
+
+// TestWhoAvoidsCongestion: applications are told whether the layer does.
+func TestWhoAvoidsCongestion(t *testing.T) {
+	for policy, want := range map[string]bool{"": false, "mb-ecn": false, "none": true} {
+		t.Run("policy "+policy, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
+				w := line(t, 33, 2, cable100, ipcp.UnicastConfig{Congestion: policy})
+				defer w.close()
+				w.nodes[0].serve("echo")
+				c := w.nodes[1].mustDial("echo") // on the member that has enrolled
+				if got := c.f.Terms().Shim; got != want {
+					t.Errorf("the sender has to avoid congestion: %v, want %v", got, want)
+				}
+			})
+		})
+	}
+}

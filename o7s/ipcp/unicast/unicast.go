@@ -142,7 +142,7 @@ func (p *IPCP) start(ms oep.Membership, self uint64) (ipcp.Info, error) {
 	p.member.Store(m)
 	p.conns.Start()
 	p.Log().Info("joined the layer", "layer", ms.Config.Layer, "address", addr.Text(self))
-	return ipcp.Info{Layer: ms.Config.Layer, Hash: ms.Config.Hash, MTU: m.dt.MTU(), MPL: MPL}, nil
+	return ipcp.Info{Layer: ms.Config.Layer, Hash: ms.Config.Hash, MTU: m.dt.MTU(), MPL: MPL, Uncontrolled: ms.Config.Unicast.Congestion == noCA}, nil
 }
 
 // Info describes the layer, with the MTU that flows have at this time: that of
