@@ -166,7 +166,7 @@ func TestExchange(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWire(t, c.wire)
 			client, server, ports := w.pair(t, c.typ, layer.CapTeardown)
-			if want := (ipcp.Info{Layer: "test", Hash: layer.SHA3_256, MTU: c.mtu, MPL: 100 * time.Millisecond}); client.Info() != want {
+			if want := (ipcp.Info{Layer: "test", Hash: layer.SHA3_256, MTU: c.mtu, MPL: 100 * time.Millisecond, Uncontrolled: true}); client.Info() != want {
 				t.Errorf("%+v, want %+v", client.Info(), want)
 			}
 			exchange(t, client, server, ports)

@@ -252,7 +252,7 @@ func TestLoopback6(t *testing.T) {
 
 func TestLayerOfLoopback(t *testing.T) {
 	p := start(t, "127.0.0.1", noUpper, nil)
-	want := ipcp.Info{Layer: "test", Hash: layer.MD5, MTU: 8976, MPL: 5 * time.Second}
+	want := ipcp.Info{Layer: "test", Hash: layer.MD5, MTU: 8976, MPL: 5 * time.Second, Uncontrolled: true}
 	if p.Info() != want {
 		t.Errorf("Info = %+v, want %+v", p.Info(), want)
 	}
