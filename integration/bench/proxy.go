@@ -22,6 +22,7 @@ type proxy struct {
 	*pair
 	gateways [2]*lab.Proc
 	to       netip.Addr // stands for the second host's services
+	via      netip.Addr // where the first gateway finds the second; its own address if invalid
 }
 
 // proxyName is the name that the second gateway serves.
@@ -49,6 +50,9 @@ func (x *proxy) start(ctx context.Context) error {
 		u := lab.UDPLayer{Name: "udp", IP: x.outer[i]}
 		if i == 0 {
 			u.Hosts = map[string]netip.Addr{proxyName: x.outer[1]}
+			if x.via.IsValid() {
+				u.Hosts[proxyName] = x.via
+			}
 		}
 		gw, err := x.hosts[i].StartGateway(ctx, filepath.Join(x.b.bin, "o7gw"), filepath.Join(x.dir, fmt.Sprint("g", i)), u.String()+objects[i])
 		if err != nil {

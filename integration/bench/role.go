@@ -31,6 +31,7 @@ var roles = map[string]func(ctx context.Context, args []string) error{
 	"bare-ping":   playBarePing,
 	"echo":        playEcho,
 	"echo-client": playEchoClient,
+	"delay":       playDelay,
 	"tcp-echo":    playTCPEcho,
 	"tcp-pong":    playTCPPong,
 	"tcp-conns":   playTCPConns,
