@@ -41,7 +41,7 @@ type sender struct {
 	askedAt   time.Duration // last one
 	asked     bool          // and not answered yet
 	hurries   bool          // the peer shall acknowledge at once; see hurry
-	hurried   uint32        // number to come when that was last so
+	hurried   uint32        // number to come when that was so last
 	shift     uint32        // added to the windows of a prototype, see takeWindow
 
 	rate rate

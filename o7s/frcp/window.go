@@ -46,10 +46,10 @@ func (e *Endpoint) block(now time.Duration) {
 // hurry is for a congestion window that is full before the peer has a reason to acknowledge
 // at once: a request for its window brings that acknowledgement. Else each window
 // would take ackDelay, the model would take this for the rate of the path, and on a short
-// path never grow again. Once per packet at most.
+// path never grow again. Twice per window at most.
 func (e *Endpoint) hurry() {
 	s := &e.snd
-	if e.cfg.Extended && s.flying.count < ackEvery && s.hurried != s.next && s.rtt.min < hurryBelow {
+	if e.cfg.Extended && s.flying.count < ackEvery && s.rtt.min < hurryBelow && 2*int(s.next-s.hurried) > s.flying.count {
 		s.hurried, s.hurries = s.next, true
 	}
 }
