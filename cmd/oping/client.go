@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"o7gw/o7s"
+	"o7gw/o7s/flow"
 	"o7gw/o7s/load"
 )
 
@@ -109,7 +110,8 @@ func (c *client) fail(what string, err error) {
 		return
 	}
 	c.end = err.Error()
-	if errors.Is(err, io.EOF) {
+	// Whoever reads gets to know it by one, who writes by the other.
+	if errors.Is(err, io.EOF) || errors.Is(err, flow.ErrPeerClosed) {
 		c.end = "closed by the server"
 		c.say("Server closed the flow.\n")
 		return
