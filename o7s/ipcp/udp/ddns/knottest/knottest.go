@@ -12,6 +12,7 @@ package knottest
 import (
 	"bufio"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
@@ -88,15 +89,29 @@ func Command(dir string, at netip.AddrPort, members netip.Prefix) (*exec.Cmd, er
 	return exec.Command(path, "-c", conf), nil
 }
 
-// FreePort returns a port that is free for UDP at an address.
+// Ports for servers lie below those that systems give to outgoing connections, one of which
+// may have taken a port before the server does.
+const firstPort, ports = 10000, 20000
+
+// FreePort returns a port that is free for UDP and TCP at an address.
 func FreePort(t testing.TB, addr netip.Addr) uint16 {
 	t.Helper()
-	c, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(addr, 0)))
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		at := netip.AddrPortFrom(addr, uint16(firstPort+rand.IntN(ports)))
+		c, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(at))
+		if err != nil {
+			continue
+		}
+		c.Close()
+		l, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(at))
+		if err != nil {
+			continue
+		}
+		l.Close()
+		return at.Port()
 	}
-	defer c.Close()
-	return c.LocalAddr().(*net.UDPAddr).AddrPort().Port()
+	t.Fatalf("no port is free at %v", addr)
+	return 0
 }
 
 // Start runs the server until the returned function is called, or the test
