@@ -36,7 +36,7 @@ const limit = 40 * time.Second
 type benchmark struct {
 	name string
 	what string
-	want string // of the first issue that asked for it
+	want string // of the first figure, by the issue that first asked for it; may be empty
 	run  func(ctx context.Context, b *bench) ([]figure, error)
 }
 
@@ -67,7 +67,7 @@ func run(ctx context.Context) error {
 	flag.Parse()
 	if *list {
 		for _, m := range benchmarks {
-			fmt.Printf("%-20s %s (wanted: %s)\n", m.name, m.what, m.want)
+			fmt.Printf("%-20s %s%s\n", m.name, m.what, parenthesis(m.want))
 		}
 		return nil
 	}
@@ -100,15 +100,26 @@ func run(ctx context.Context) error {
 				break
 			}
 		}
-		for _, f := range figures {
+		for i, f := range figures {
+			want := m.want
+			if i > 0 { // what else was seen
+				want = ""
+			}
 			if *asJSON {
 				f.printJSON(os.Stdout)
 			} else {
-				f.print(os.Stdout, m.want)
+				f.print(os.Stdout, want)
 			}
 		}
 	}
 	return errors.Join(failed...)
+}
+
+func parenthesis(want string) string {
+	if want == "" {
+		return ""
+	}
+	return " (wanted: " + want + ")"
 }
 
 // measure runs one benchmark within its limit.
