@@ -90,6 +90,7 @@ func newFRCPLower(a *Attachment, under lower, g *guard, mtu int, h *Host) (*frcp
 	cfg := frcp.Config{
 		Reliable: l.reliable, Extended: a.PeerCaps&layer.CapFRCP != 0,
 		Initial: binary.BigEndian.Uint32(initial[:]), MPL: a.MPL, Lend: l.lendTo != nil,
+		Budget: h.windows,
 	}
 	if a.Shim && l.reliable {
 		cfg.Congestion = frcp.NewBBR(mtu)

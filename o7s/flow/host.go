@@ -10,6 +10,9 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
+	"o7gw/o7s/frcp"
 	"o7gw/o7s/layer"
 	"o7gw/o7s/ring"
 )
@@ -31,10 +34,28 @@ type Host struct {
 	// deliver yet, each with a goroutine.
 	orphans map[*Flow]struct{}
 	adopted sync.WaitGroup
+	windows *frcp.Budget // of all flows
 }
 
 // NewHost returns a Host. Close ends it.
-func NewHost() *Host { return &Host{quit: make(chan struct{}), orphans: make(map[*Flow]struct{})} }
+func NewHost() *Host {
+	return &Host{quit: make(chan struct{}), orphans: make(map[*Flow]struct{}), windows: frcp.NewBudget(windowMemory())}
+}
+
+// windowShare is the part of the machine's memory that receive windows may grow to
+// together, and leastWindows what they may on any, bytes.
+const (
+	windowShare  = 8
+	leastWindows = 64 << 20
+)
+
+func windowMemory() int64 {
+	var s unix.Sysinfo_t
+	if unix.Sysinfo(&s) != nil {
+		return leastWindows
+	}
+	return max(leastWindows, int64(s.Totalram)*int64(s.Unit)/windowShare)
+}
 
 // orphanTime is how long flows that were closed within their receivers may go on
 // when the Host closes.

@@ -26,6 +26,8 @@ type Config struct {
 	// MaxWindow is the widest receive window in packets, a power of two; 0:
 	// DefaultMaxWindow. Toward a prototype it is always 256.
 	MaxWindow int
+	// Budget is shared with other Endpoints; it bounds what windows grow to together.
+	Budget *Budget
 	// Queue is how many packets may wait to be sent; 0: DefaultQueue.
 	Queue int
 	// Lend: Drain lends packets instead of giving them away: the driver must copy

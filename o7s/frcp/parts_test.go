@@ -123,3 +123,34 @@ func TestWindowIsBounded(t *testing.T) {
 		}
 	}
 }
+
+// Endpoints that share a Budget leave each other what they do not need, and give
+// it back.
+func TestBudget(t *testing.T) {
+	budget := NewBudget(int64(3 * plainWindow * 1400))
+	flow := func() (*Endpoint, *Endpoint) {
+		a, b := ours(rand.New(rand.NewPCG(1, 2)), nil)
+		b.cfg.Budget = budget
+		l := path{delay: 20 * time.Millisecond, rate: 1000 * mbit}
+		w := newBus(t, 1, a, b, l, l)
+		w.a.write = 20000
+		w.mustDeliver(time.Minute)
+		return a, b
+	}
+	a, first := flow()
+	if got := first.Stats().Window; got != 4*plainWindow {
+		t.Errorf("the first has a window of %d", got)
+	}
+	a.Close()
+	a, second := flow()
+	if got := second.Stats().Window; got != plainWindow {
+		t.Errorf("the second has a window of %d, and nothing was left", got)
+	}
+	a.Close()
+	second.Close()
+	first.Close()
+	first.Close()
+	if got := budget.left.Load(); got != 3*plainWindow*1400 {
+		t.Errorf("%d bytes are left", got)
+	}
+}

@@ -25,6 +25,7 @@ type receiver struct {
 	newestAt time.Duration    // arrival of the newest packet
 	grown    uint32           // next when the window grew last
 	longest  int              // payload of a packet so far, bytes
+	granted  int64            // of the Budget, bytes
 	early    []*packet.Buffer // what came before the run was open
 	gapMoved bool             // in this batch a gap appeared or closed
 	fresh    bool             // in this batch packets came that were not there before
@@ -297,7 +298,12 @@ func (e *Endpoint) grow(seq uint32) {
 
 func (e *Endpoint) widen() {
 	r := &e.rcv
-	if r.window < uint32(e.cfg.MaxWindow) && 2*int(r.window)*r.longest <= maxWindowBytes && r.unread.count <= int(r.window/4) && r.next-r.grown >= r.window/2 {
+	more := int64(r.window) * int64(r.longest)
+	switch {
+	case r.window >= uint32(e.cfg.MaxWindow) || 2*more > maxWindowBytes:
+	case r.unread.count > int(r.window/4) || r.next-r.grown < r.window/2:
+	case e.cfg.Budget.take(more):
+		r.granted += more
 		r.window *= 2
 		r.grown = r.next
 	}
@@ -355,6 +361,8 @@ func (e *Endpoint) releaseReceiver() {
 		}
 	}
 	r.slots, r.apart = nil, ranges{}
+	e.cfg.Budget.give(r.granted)
+	r.granted = 0
 	e.dead = append(e.dead, r.early...)
 	r.early = nil
 }
