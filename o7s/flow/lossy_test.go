@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -167,6 +168,60 @@ func TestBothCloseUnread(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// Several write and several read at once: each packet arrives whole and once, and what
+// one reader gets of one writer is in order. In real time: calls that wait for one another
+// hold a mutex, under which the time of a bubble stands still.
+func TestManyReadersAndWriters(t *testing.T) {
+	const each, writers, readers = 300, 3, 2
+	bad := path{delay: 200 * time.Microsecond, jitter: 200 * time.Microsecond, loss: .02, dup: .02}
+	for _, m := range modes[:2] {
+		t.Run(m.name, func(t *testing.T) {
+			a, b, _, _, done := over(t, m, bad, bad)
+			defer done()
+			var read, write sync.WaitGroup
+			for w := range writers {
+				write.Go(func() {
+					for i := range each {
+						if err := a.Write(append([]byte{byte(w), byte(i), byte(i >> 8)}, pattern(byte(w), i, i)...)); err != nil {
+							t.Errorf("writer %d: %v", w, err)
+							return
+						}
+					}
+				})
+			}
+			var got atomic.Int64
+			for range readers {
+				read.Go(func() {
+					last := [writers]int{-1, -1, -1}
+					for buf := make([]byte, wireMTU); ; got.Add(1) {
+						n, truncated, err := b.ReadPacket(buf)
+						if err != nil {
+							if err != io.EOF {
+								t.Errorf("end: %v", err)
+							}
+							return
+						}
+						w, i := int(buf[0]), int(buf[1])|int(buf[2])<<8
+						if truncated || w >= writers || i <= last[w] || !bytes.Equal(buf[3:n], pattern(byte(w), i, i)) {
+							t.Errorf("packet %d of writer %d, %d bytes, after %d", i, w, n, last[w])
+							return
+						}
+						last[w] = i
+					}
+				})
+			}
+			write.Wait()
+			if err := a.CloseWrite(); err != nil {
+				t.Error(err)
+			}
+			read.Wait()
+			if n := got.Load(); n != each*writers {
+				t.Errorf("%d of %d packets", n, each*writers)
+			}
+		})
 	}
 }
 
