@@ -9,6 +9,7 @@ type fifo struct {
 	ring  []*packet.Buffer // length 0 or a power of two
 	head  uint32           // position of the first packet
 	count int
+	bytes int
 }
 
 func (q *fifo) push(b *packet.Buffer) {
@@ -17,6 +18,7 @@ func (q *fifo) push(b *packet.Buffer) {
 	}
 	q.ring[(q.head+uint32(q.count))&uint32(len(q.ring)-1)] = b
 	q.count++
+	q.bytes += b.Len()
 }
 
 func (q *fifo) grow() {
@@ -33,6 +35,7 @@ func (q *fifo) pop(dst []*packet.Buffer) int {
 	for i := range n {
 		p := &q.ring[q.head&uint32(len(q.ring)-1)]
 		dst[i], *p = *p, nil
+		q.bytes -= dst[i].Len()
 		q.head++
 	}
 	q.count -= n

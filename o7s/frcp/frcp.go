@@ -54,8 +54,12 @@ const (
 	// packets that wait for a lost one.
 	DefaultMaxWindow = 8192
 	// maxWindowBytes bounds what a window grows to where packets are long, bytes: all of
-	// it may wait for a reader who has stopped.
+	// it may wait for a reader who has stopped. Of a peer whose packets become longer no more
+	// than that is kept in order, and as much behind gaps.
 	maxWindowBytes = 32 << 20
+	// usualPacket is how long packets are taken to be at least, bytes: short ones may be
+	// followed by others.
+	usualPacket = 1500
 	// DefaultQueue is how many packets wait for the window or the pace before
 	// Send takes no more.
 	DefaultQueue = 256

@@ -147,12 +147,17 @@ func invariants(t *testing.T, e *Endpoint) {
 		}
 		kept += int(b.end - b.first)
 	}
+	held, unread := r.held, r.unread.bytes
 	for _, b := range r.slots {
 		if b != nil {
 			kept--
+			held -= b.Len()
 		}
 	}
-	if kept != 0 {
-		t.Fatalf("%d more numbers than packets", kept)
+	for i := range r.unread.count {
+		unread -= r.unread.ring[(r.unread.head+uint32(i))&uint32(len(r.unread.ring)-1)].Len()
+	}
+	if kept != 0 || held != 0 || unread != 0 {
+		t.Fatalf("%d more numbers than packets, %d and %d more bytes", kept, held, unread)
 	}
 }

@@ -127,7 +127,7 @@ func TestWindowIsBounded(t *testing.T) {
 // Endpoints that share a Budget leave each other what they do not need, and give
 // it back.
 func TestBudget(t *testing.T) {
-	budget := NewBudget(int64(3 * plainWindow * 1400))
+	budget := NewBudget(int64(3 * plainWindow * usualPacket))
 	flow := func() (*Endpoint, *Endpoint) {
 		a, b := ours(rand.New(rand.NewPCG(1, 2)), nil)
 		b.cfg.Budget = budget
@@ -150,7 +150,43 @@ func TestBudget(t *testing.T) {
 	second.Close()
 	first.Close()
 	first.Close()
-	if got := budget.left.Load(); got != 3*plainWindow*1400 {
+	if got := budget.left.Load(); got != 3*plainWindow*usualPacket {
 		t.Errorf("%d bytes are left", got)
+	}
+}
+
+// Short packets make a window wide, long ones follow, and nobody reads: what is kept is
+// bounded, and in the end all arrives.
+func TestLongPacketsInAWideWindow(t *testing.T) {
+	for _, loss := range []float64{0, 0.02} {
+		cfg := Config{Reliable: true, Extended: true, MPL: 100 * time.Millisecond, MaxWindow: 1024}
+		a, b := New(cfg), New(cfg)
+		l := path{delay: 20 * time.Millisecond, rate: 1000 * mbit, loss: loss}
+		w := newBus(t, 1, a, b, l, l)
+		w.a.size = func(i uint64) int {
+			if i < 20000 {
+				return 100
+			}
+			return 60000
+		}
+		w.a.write = 20000
+		w.mustDeliver(time.Minute)
+		if b.Stats().Window != 1024 {
+			t.Fatalf("the window is %d", b.Stats().Window)
+		}
+		w.a.write = 1500
+		w.b.readNext = w.now + 5*time.Second
+		most := 0
+		w.run(5*time.Second, func() bool {
+			most = max(most, b.rcv.unread.bytes+b.rcv.held)
+			return false
+		})
+		if most < maxWindowBytes || most > 2*(maxWindowBytes+60000) {
+			t.Errorf("loss %v: kept %d bytes, of at most twice %d", loss, most, maxWindowBytes)
+		}
+		w.mustDeliver(time.Minute)
+		if b.rcv.unread.bytes != 0 || b.rcv.held != 0 {
+			t.Errorf("loss %v: %d and %d bytes of nothing", loss, b.rcv.unread.bytes, b.rcv.held)
+		}
 	}
 }

@@ -20,6 +20,7 @@ type receiver struct {
 	unread   fifo             // in order
 	slots    []*packet.Buffer // reliable: what came behind a gap, by number; nil: nothing yet
 	apart    ranges           // numbers in slots
+	held     int              // bytes in slots
 	lastNew  time.Duration    // last packet that was not there before
 	lastData time.Duration    // last packet of the run, copies included
 	newestAt time.Duration    // arrival of the newest packet
@@ -193,7 +194,7 @@ func (e *Endpoint) arrive(now time.Duration, h *Header, b *packet.Buffer) {
 		r.finSeen, r.finSeq = true, seq
 	}
 	switch {
-	case seq == r.next && before(seq, r.edge()) && !r.ended:
+	case seq == r.next && before(seq, r.edge()) && !r.ended && r.unread.bytes < maxWindowBytes:
 		r.lastNew, r.lastData, r.newestAt = now, now, now
 		e.inOrder(now, b)
 		if !r.apart.empty() {
@@ -214,7 +215,7 @@ func (e *Endpoint) arrive(now time.Duration, h *Header, b *packet.Buffer) {
 		if r.ended && seq == r.finSeq {
 			e.linger(now)
 		}
-	case !before(seq, r.edge()) || r.finSeen && before(r.finSeq, seq):
+	case !before(seq, r.edge()) || seq == r.next || r.held >= maxWindowBytes || r.finSeen && before(r.finSeq, seq):
 		e.stats.Outside++
 		r.due = true // the peer should know the window
 		e.drop(b)
@@ -265,6 +266,7 @@ func (r *receiver) put(seq uint32, b *packet.Buffer) bool {
 		return false
 	}
 	*p = b
+	r.held += b.Len()
 	return true
 }
 
@@ -273,18 +275,19 @@ func (r *receiver) take(seq uint32) *packet.Buffer {
 	p := &r.slots[seq&uint32(len(r.slots)-1)]
 	b := *p
 	*p = nil
+	r.held -= b.Len()
 	return b
 }
 
 // spread makes the slots as many as the window has numbers.
 func (r *receiver) spread() {
-	slots := make([]*packet.Buffer, r.window)
+	slots, held := make([]*packet.Buffer, r.window), r.held
 	for _, b := range r.apart.list {
 		for seq := b.first; seq != b.end; seq++ {
 			slots[seq&(r.window-1)] = r.take(seq)
 		}
 	}
-	r.slots = slots
+	r.slots, r.held = slots, held
 }
 
 // grow doubles the window when the peer uses more than a quarter of it, so that the path
@@ -298,7 +301,7 @@ func (e *Endpoint) grow(seq uint32) {
 
 func (e *Endpoint) widen() {
 	r := &e.rcv
-	more := int64(r.window) * int64(r.longest)
+	more := int64(r.window) * int64(max(r.longest, usualPacket))
 	switch {
 	case r.window >= uint32(e.cfg.MaxWindow) || 2*more > maxWindowBytes:
 	case r.unread.count > int(r.window/4) || r.next-r.grown < r.window/2:
@@ -318,7 +321,7 @@ func (e *Endpoint) arriveOrdered(now time.Duration, seq uint32, b *packet.Buffer
 		e.drop(b)
 		return
 	}
-	if r.unread.count >= int(r.window) {
+	if r.unread.count >= int(r.window) || r.unread.bytes >= maxWindowBytes {
 		e.stats.Outside++ // the reader is too slow, and the peer heeds no window
 		e.drop(b)
 		return
@@ -360,7 +363,7 @@ func (e *Endpoint) releaseReceiver() {
 			e.drop(b)
 		}
 	}
-	r.slots, r.apart = nil, ranges{}
+	r.slots, r.apart, r.held = nil, ranges{}, 0
 	e.cfg.Budget.give(r.granted)
 	r.granted = 0
 	e.dead = append(e.dead, r.early...)
