@@ -59,7 +59,6 @@ type Device struct {
 
 	message []byte // for what Read reads
 	rounds  int    // reads since the last Wait
-	came    int    // packets since the last Wait
 	turns   poll.Turns
 	look    func() bool // peek
 
@@ -195,9 +194,7 @@ var ErrClosed = errors.New("TUN device is closed")
 // the device in answer to what came from it, in total: see poll.Turns. Only one
 // goroutine may wait at a time.
 func (d *Device) Wait(answers uint64) error {
-	came := d.came
-	d.came = 0
-	if d.turns.Look(came, answers, d.look) {
+	if d.turns.Look(answers, d.look) {
 		d.rounds = 0
 		return nil
 	}
@@ -301,7 +298,7 @@ func (d *Device) Read(bufs []*packet.Buffer) (n int, err error) {
 	m, err := d.next()
 	if err == nil {
 		n, err = unpack(m, bufs)
-		d.came += n
+		d.turns.Came(n)
 	}
 	if err != nil {
 		err = d.judge(err)

@@ -35,17 +35,20 @@ const (
 type Turns struct {
 	row  int // short turns in a row; negative: so many must pass
 	vain int // looks in vain in a row
+	came int // packets since the last call of Look
 	sent uint64
 	last time.Time
 }
 
-// Look is called when nothing is there to be read, before a sleep. came is how many
-// packets were read since the last call, sent counts what was sent in answer to
-// such, in total. It looks for a while if that is worth it, and reports whether ready
+// Came notes that n packets were read.
+func (t *Turns) Came(n int) { t.came += n }
+
+// Look is called when nothing is there to be read, before a sleep. sent counts what
+// was sent in answer to what came, in total. It looks for a while if that is worth it, and reports whether ready
 // came true. ready should be a raw system call.
-func (t *Turns) Look(came int, sent uint64, ready func() bool) bool {
+func (t *Turns) Look(sent uint64, ready func() bool) bool {
 	now := time.Now()
-	if !t.worth(now, came, sent) || !begin() {
+	if !t.worth(now, sent) || !begin() {
 		return false
 	}
 	found := look(now, ready)
@@ -55,9 +58,9 @@ func (t *Turns) Look(came int, sent uint64, ready func() bool) bool {
 }
 
 // worth reports whether to look, after one turn more.
-func (t *Turns) worth(now time.Time, came int, sent uint64) bool {
-	turn := came == 1 && sent != t.sent && now.Sub(t.last) < shortTurn
-	t.last, t.sent = now, sent
+func (t *Turns) worth(now time.Time, sent uint64) bool {
+	turn := t.came == 1 && sent != t.sent && now.Sub(t.last) < shortTurn
+	t.came, t.last, t.sent = 0, now, sent
 	if !turn {
 		t.row = min(t.row, 0)
 		return false

@@ -23,7 +23,8 @@ func (p *played) turns(n int, long time.Duration, found bool) (looks int) {
 	for range n {
 		p.now = p.now.Add(long)
 		p.sent++
-		if p.worth(p.now, 1, p.sent) {
+		p.Came(1)
+		if p.worth(p.now, p.sent) {
 			looks++
 			p.looked(found)
 		}
@@ -57,7 +58,9 @@ func TestStreamsAreNot(t *testing.T) {
 		p := newPlayed()
 		for i := range uint64(100) {
 			p.now = p.now.Add(short)
-			if came, sent := read(i); p.worth(p.now, came, sent) {
+			came, sent := read(i)
+			p.Came(came)
+			if p.worth(p.now, sent) {
 				t.Errorf("%s: looked", name)
 				break
 			}

@@ -45,7 +45,6 @@ type ingress struct {
 	turns poll.Turns
 	look  func() bool // reads ahead
 	ahead int         // frames that it has read
-	came  int         // packets since the last wait
 
 	// The run: packets that came one after the other for one flow.
 	to    *flow
@@ -96,8 +95,8 @@ func (in *ingress) run() {
 		}
 		n := in.read(!busy && rounds < poll.WatchAfter)
 		news := calls%newsEvery == 0
-		if n == 0 && in.turns.Look(in.came, p.stats.sendCalls.Load(), in.look) {
-			n, in.came, rounds = in.ahead, 0, 0
+		if n == 0 && in.turns.Look(p.stats.sendCalls.Load(), in.look) {
+			n, rounds = in.ahead, 0
 		}
 		if n == 0 {
 			var ok bool
@@ -106,7 +105,7 @@ func (in *ingress) run() {
 				return
 			}
 			busy = time.Since(began) < poll.Short
-			in.came, rounds = 0, 0
+			rounds = 0
 		}
 		if news && p.sock.news() {
 			p.checkDevice()
@@ -221,7 +220,7 @@ func (in *ingress) take(i, n int) *packet.Buffer {
 func (in *ingress) flush() {
 	if in.n > 0 {
 		c := &in.ipcp.stats
-		in.came += in.n
+		in.turns.Came(in.n)
 		c.received.Add(uint64(in.n))
 		c.recvBytes.Add(uint64(in.bytes))
 		in.to.in.Deliver(in.pkts[:in.n])

@@ -44,7 +44,6 @@ type ingress struct {
 	turns poll.Turns
 	look  func() bool // reads ahead
 	ahead int         // messages that it has read
-	came  int         // packets since the last wait
 
 	// The run: packets that came one after the other for one flow.
 	to    *flow
@@ -81,8 +80,8 @@ func (in *ingress) run() {
 		if in.ipcp.sock.errs.Swap(false) {
 			in.ipcp.readErrors()
 		}
-		if n == 0 && in.turns.Look(in.came, in.ipcp.stats.sendCalls.Load(), in.look) {
-			n, in.came, rounds = in.ahead, 0, 0
+		if n == 0 && in.turns.Look(in.ipcp.stats.sendCalls.Load(), in.look) {
+			n, rounds = in.ahead, 0
 		}
 		if n == 0 {
 			began := time.Now()
@@ -90,7 +89,7 @@ func (in *ingress) run() {
 				return
 			}
 			busy = time.Since(began) < poll.Short
-			in.came, rounds = 0, -1
+			rounds = -1
 			continue
 		}
 		in.ipcp.stats.recvCalls.Add(1)
@@ -221,7 +220,7 @@ func (in *ingress) buffer(n int) *packet.Buffer {
 func (in *ingress) flush() {
 	if in.n > 0 {
 		c := &in.ipcp.stats
-		in.came += in.n
+		in.turns.Came(in.n)
 		c.received.Add(uint64(in.n))
 		c.recvBytes.Add(uint64(in.bytes))
 		in.to.in.Deliver(in.pkts[:in.n])
