@@ -9,8 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 
+	"o7gw/o7s/load"
 	"o7gw/o7s/packet"
 )
 
@@ -57,7 +57,7 @@ func (s *session) sendReads(ctx context.Context, buf []byte, write func([]byte) 
 		case err != nil:
 			return err
 		}
-		if s.opt.interval > 0 && !s.pause(ctx) {
+		if s.opt.interval > 0 && !load.Pause(ctx, s.opt.interval) {
 			return context.Cause(ctx)
 		}
 	}
@@ -98,18 +98,6 @@ func (s *session) writePackets(p []byte) error {
 	return nil
 }
 
-// pause waits between sendings. It reports false if the session is over.
-func (s *session) pause(ctx context.Context) bool {
-	t := time.NewTimer(s.opt.interval)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
-}
-
 // errLong is about a line that is no packet.
 var errLong = errors.New("line too long for a packet")
 
@@ -133,7 +121,7 @@ func (s *session) sendLines(ctx context.Context, r *bufio.Reader) error {
 			return nil
 		case err != nil:
 			return err
-		case s.opt.interval > 0 && !s.pause(ctx):
+		case s.opt.interval > 0 && !load.Pause(ctx, s.opt.interval):
 			return context.Cause(ctx)
 		}
 	}
