@@ -22,47 +22,11 @@ func init() {
 	roles["churn"] = churn
 }
 
-// churners is how many connections churn makes at a time, each to a port of its own:
-// to one alone the client would run out of local ports, which TIME-WAIT holds.
+// churners is how many connections churn makes at a time, each to a port of its own.
 const churners = 8
 
-// churnPort is the port behind that of at for one of them.
-func churnPort(at netip.AddrPort, i int) string {
-	return netip.AddrPortFrom(at.Addr(), at.Port()+uint16(i)).String()
-}
-
-// tcpEcho echoes TCP connections at the ports for churn. Argument: the first address.
-func tcpEcho(ctx context.Context, args []string) error {
-	at, err := netip.ParseAddrPort(args[0])
-	if err != nil {
-		return err
-	}
-	var wg sync.WaitGroup
-	for i := range churners {
-		l, err := net.Listen("tcp", churnPort(at, i))
-		if err != nil {
-			return err
-		}
-		defer context.AfterFunc(ctx, func() { l.Close() })()
-		wg.Go(func() { echoAll(l) })
-	}
-	fmt.Println("listening")
-	wg.Wait()
-	return nil
-}
-
-func echoAll(l net.Listener) {
-	for {
-		c, err := l.Accept()
-		if err != nil {
-			return
-		}
-		go func() {
-			defer c.Close()
-			io.Copy(c, c)
-		}()
-	}
-}
+// tcpEcho echoes what churn sends. Argument: the first address.
+func tcpEcho(ctx context.Context, args []string) error { return lab.EchoTCP(ctx, args[0], churners) }
 
 // churn makes connections, some of which end well, some are aborted, some
 // vanish with their program. It fails if more than one in a hundred does: on a
@@ -82,7 +46,7 @@ func churn(_ context.Context, args []string) error {
 	var last atomic.Pointer[error]
 	var wg sync.WaitGroup
 	for worker := range churners {
-		to := churnPort(at, worker)
+		to := lab.PortBehind(at, worker).String()
 		wg.Go(func() {
 			data := make([]byte, 3000)
 			for i := worker; time.Now().Before(end); i++ {

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"o7gw/proxy/proxytest"
 )
 
 // TestKeep serves two clients after one another: what the first has left of
@@ -94,21 +96,7 @@ func TestTCP(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	defer l.Close()
-	wg.Go(func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			wg.Go(func() {
-				defer c.Close()
-				io.Copy(c, c)
-			})
-		}
-	})
+	proxytest.Serve(t, l, proxytest.Echo)
 	dir := daemon(t)
 	server := listen(t, dir, "-k", "-m", "2", "--tcp", l.Addr().String(), "svc")
 	a, b := start(t, dir, "svc"), start(t, dir, "svc")

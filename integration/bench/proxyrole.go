@@ -18,40 +18,14 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"o7gw/integration/lab"
 )
 
 // playTCPEcho echoes TCP connections at an address, and at as many ports behind
-// it as connsPort needs.
+// it as playTCPConns needs.
 func playTCPEcho(ctx context.Context, args []string) error {
-	at, err := netip.ParseAddrPort(args[0])
-	if err != nil {
-		return err
-	}
-	var wg sync.WaitGroup
-	for i := range connsAtOnce {
-		l, err := net.Listen("tcp", connsPort(at, i).String())
-		if err != nil {
-			return err
-		}
-		defer context.AfterFunc(ctx, func() { l.Close() })()
-		wg.Go(func() { echoTCP(l) })
-	}
-	fmt.Println("listening")
-	wg.Wait()
-	return nil
-}
-
-func echoTCP(l net.Listener) {
-	for {
-		c, err := l.Accept()
-		if err != nil {
-			return
-		}
-		go func() {
-			defer c.Close()
-			io.Copy(c, c)
-		}()
-	}
+	return lab.EchoTCP(ctx, args[0], connsAtOnce)
 }
 
 const (
@@ -92,13 +66,6 @@ const (
 	connsAtOnce = 16
 )
 
-// connsPort is where client i connects to. Each has a port of its own, since
-// after 14 000 connections to one the kernel takes milliseconds to find a local
-// port that is not in TIME-WAIT.
-func connsPort(a netip.AddrPort, i int) netip.AddrPort {
-	return netip.AddrPortFrom(a.Addr(), a.Port()+uint16(i))
-}
-
 // playTCPConns prints how many connections per second it made: connect, a byte
 // there and back, close.
 func playTCPConns(_ context.Context, args []string) error {
@@ -111,7 +78,7 @@ func playTCPConns(_ context.Context, args []string) error {
 	begin := time.Now()
 	var wg sync.WaitGroup
 	for i := range connsAtOnce {
-		to := connsPort(at, i).String()
+		to := lab.PortBehind(at, i).String()
 		wg.Go(func() {
 			var p [1]byte
 			for time.Since(begin) < connsFor {

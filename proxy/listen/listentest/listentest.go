@@ -125,19 +125,10 @@ func Echo(t testing.TB) netip.AddrPort {
 		t.Fatal(err)
 	}
 	u.SetReadBuffer(4 << 20)
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			wg.Go(func() {
-				defer c.Close()
-				io.Copy(c, struct{ io.Reader }{c}) // without pipes of the kernel, which the library keeps
-			})
-		}
+	proxytest.Serve(t, l, func(c *net.TCPConn) {
+		io.Copy(c, struct{ io.Reader }{c}) // without pipes of the kernel, which the library keeps
 	})
+	var wg sync.WaitGroup
 	wg.Go(func() {
 		buf := make([]byte, 65536)
 		for {
