@@ -140,7 +140,6 @@ func Echo(t testing.TB) netip.AddrPort {
 		}
 	})
 	t.Cleanup(func() {
-		l.Close()
 		u.Close()
 		wg.Wait()
 	})
